@@ -1,0 +1,31 @@
+"""Trainer recipes and Hub-publishable models for classic deep-learning tasks.
+
+Names are imported when they are first used, so that `import hf_recipes` costs nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("hf-recipes")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0.0.0"
+
+PUBLIC = {
+    "CellCounter": "cell_counting.modeling_cell_counter",
+    "CellCounterConfig": "cell_counting.configuration_cell_counter",
+    "CellCounterImageProcessor": "cell_counting.image_processing_cell_counter",
+    "CellCountingPipeline": "cell_counting.pipeline_cell_counting",
+}
+
+__all__ = list(PUBLIC)
+
+
+def __getattr__(name: str):
+    if name not in PUBLIC:
+        raise AttributeError(f"hf_recipes has no {name!r}; it has {', '.join(PUBLIC)}")
+    return getattr(import_module(f".{PUBLIC[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

@@ -1,0 +1,160 @@
+"""Arguments of recipes: dataclasses, with a YAML file for the defaults and the command line on top."""
+
+import argparse
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+from transformers.hf_argparser import string_to_bool
+
+
+def has_bf16() -> bool:
+    """Whether the accelerator, or without one the processor, multiplies bf16 in hardware.
+
+    Without hardware support bf16 still runs, many times slower than fp32.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if torch.accelerator.is_available():
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@dataclass
+class RecipeTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of the recipes."""
+
+    output_dir: str = field(
+        default="outputs/run",
+        metadata={"help": "Folder of the run: checkpoints, the model, its card and results. Start the same command again "
+                  "and an interrupted run goes on, a finished one is not trained again."},
+    )
+    precision: Literal["auto", "fp32", "bf16"] = field(
+        default="auto",
+        metadata={"help": "Of training: bf16 autocast where the hardware multiplies bf16, else fp32 (auto). The test is "
+                  "always in fp32."},
+    )
+    weight_average: float = field(
+        default=0.0,
+        metadata={"help": "Decay of an exponential moving average of the weights, which is then what is evaluated and "
+                  "saved; 0 keeps none (Polyak and Juditsky 1992)."},
+    )
+    freeze_batch_norm_at: float = field(
+        default=1.0,
+        metadata={"help": "Share of the training after which batch norm uses its running statistics, as at inference, so "
+                  "that the last part trains exactly what is evaluated."},
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to validate: no, steps (eval_steps) or epoch."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint: no, steps, epoch or best."})
+    logging_strategy: str = field(default="epoch", metadata={"help": "When to log the loss: no, steps or epoch."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep; the best is always kept."})
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Drop columns that the model's forward does not name before collating."}
+    )
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "Pin batches in memory; of use with a GPU only."}
+    )
+
+    def __post_init__(self):
+        self.asked = non_defaults(self)  # before anything is resolved for this machine
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # bf16 on a processor needs it in the same call
+        if self.precision == "bf16" or (self.precision == "auto" and not self.fp16 and has_bf16()):
+            self.bf16 = True
+        super().__post_init__()
+
+    @property
+    def trained_precision(self) -> str:
+        return "bf16" if self.bf16 else "fp16" if self.fp16 else "fp32"
+
+
+def non_defaults(values: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from their defaults."""
+    changed = {}
+    for each in dataclasses.fields(values):
+        default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        if each.init and getattr(values, each.name) != default:
+            changed[each.name] = getattr(values, each.name)
+    return changed
+
+
+class RecipeParser(HfArgumentParser):
+    """Parses dataclasses from `--config FILE.yaml` and the command line, which wins.
+
+    An unknown key or a value of the wrong type, in the file or on the command line, ends the program with one line
+    that names the file, the key and the nearest valid one. Paths are relative to where the command runs.
+
+    ```python
+    recipe, args = RecipeParser((CellCountingArguments, RecipeTrainingArguments)).parse()
+    ```
+    """
+
+    def __init__(self, dataclass_types, **kwargs):
+        super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
+        self.add_argument("--config", metavar="FILE", help="YAML file with defaults for the options below")
+
+    def parse(self, argv: list[str] | None = None) -> tuple[Any, ...]:
+        """One instance per dataclass. Reads `sys.argv` when `argv` is None."""
+        namespace, unknown = self.parse_known_args(argv)
+        if unknown:
+            self.error(f"unknown option {unknown[0]}{self.nearest(unknown[0].split('=')[0])}")
+        if namespace.config:
+            self.set_defaults(**self.read_config(Path(namespace.config)))
+            namespace = self.parse_args(argv)
+        values = vars(namespace)
+        return tuple(
+            dtype(**{f.name: values[f.name] for f in dataclasses.fields(dtype) if f.init})
+            for dtype in self.dataclass_types
+        )
+
+    def read_config(self, file: Path) -> dict[str, Any]:
+        """The options in a YAML file, each checked as if it stood on the command line."""
+        try:
+            config = yaml.safe_load(file.read_text())
+        except OSError as error:
+            self.error(f"cannot read --config {file}: {error.strerror}")
+        except yaml.YAMLError as error:
+            self.error(f"{file} is not valid YAML: {' '.join(str(error).split())}")
+        if not isinstance(config or {}, dict):
+            self.error(f"{file} holds a {type(config).__name__}; a config is a mapping of options to values")
+        actions = {action.dest: action for action in self._actions}
+        options = {}
+        for key, value in (config or {}).items():
+            if key not in actions or key in ("config", "help"):
+                self.error(f"{file}: unknown key {key!r}{self.nearest(str(key))}")
+            try:
+                options[key] = self.check_value(actions[key], value)
+            except (argparse.ArgumentError, argparse.ArgumentTypeError, TypeError, ValueError) as error:
+                message = getattr(error, "message", None) or str(error)
+                self.error(f"{file}: key {key!r} cannot be {value!r}: {message}")
+        return options
+
+    def check_value(self, action: argparse.Action, value: Any) -> Any:
+        if value is None:
+            if action.default is not None:
+                raise ValueError(f"it needs a value; leave the line out for the default, {action.default!r}")
+            return None
+        if isinstance(value, bool) != (action.type is string_to_bool):
+            raise ValueError("true or false is expected" if not isinstance(value, bool) else "it is not a switch")
+        if isinstance(value, list) != (action.nargs == "+"):
+            raise ValueError("a list is expected" if not isinstance(value, list) else "one value is expected")
+        texts = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+        values = [self._get_value(action, str(text)) for text in texts]
+        for each in values:
+            self._check_value(action, each)
+        return values if isinstance(value, list) else values[0]
+
+    def nearest(self, name: str) -> str:
+        names = [option.removeprefix("--") for action in self._actions for option in action.option_strings]
+        found = difflib.get_close_matches(name.removeprefix("--").replace("-", "_"), names, 1, cutoff=0.5)
+        return f"; did you mean {found[0]!r}?" if found else "; --help lists the options"
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {message}\n")

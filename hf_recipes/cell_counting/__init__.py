@@ -1,0 +1,1 @@
+"""Cell counting: models, processor and pipeline for the Hub; data, metrics and analysis for the recipe."""

@@ -1,0 +1,364 @@
+"""Cell images with their annotations: load, check, and turn into arrays and density maps."""
+
+import logging
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets, load_dataset
+from PIL import Image as PILImage
+
+from .augmentation import resize
+from .density import dots_to_points, instances_to_density, mask_to_density, outside_points, points_to_density
+from .image_processing_cell_counter import CellCounterImageProcessor
+from .synthetic import simulate_cells
+
+logger = logging.getLogger(__name__)
+
+IMAGE_COLUMNS = ("image", "img", "images")
+# column name -> kind of annotation; `mask` holds two values (binary) or one per cell (instances)
+LABEL_KINDS = {
+    "points": "points",
+    "centers": "points",
+    "dots": "dots",
+    "dot_image": "dots",
+    "mask": "mask",
+    "label": "mask",
+    "instances": "instances",
+    "density": "density",
+}
+PAIRED_FILE = re.compile(r"^(.*?)[_-]?(cell|cells|image|img|dots|mask|density)\.(png|tif|tiff|jpg|jpeg|bmp)$", re.I)
+SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
+DECODED = Features(
+    {
+        "name": Value("string"),
+        "pixels": Value("binary"),  # raw memory of (height, width, channels): decoded once, read without a copy in Python
+        "dtype": Value("string"),
+        "shape": List(Value("int32")),
+        "density": Value("binary"),  # raw float32 of (height, width)
+        "count": Value("float64"),
+    }
+)
+
+
+def load_cells(
+    dataset: str,
+    processor: CellCounterImageProcessor,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    label_kind: str | None = None,
+    sigma: float = 2.0,
+    image_size: tuple[int, int] | None = None,
+    train_size: int | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
+    drop_outside_points: bool = False,
+    seed: int = 0,
+) -> DatasetDict:
+    """Splits `train`, `validation` and `test` with the columns `DECODED`, decoded once and cached by `datasets`.
+
+    Args:
+        dataset: a Hub id; a folder that `load_dataset` reads; a folder of pairs such as `001cell.png` and
+            `001dots.png` (or `mask`, `density`); or `synthetic`.
+        processor: says how many channels an image gets.
+        image_column, label_column, label_kind: found by name where None; see `LABEL_KINDS`. `points` are lists of
+            [x, y] in pixels; `dots`, `mask`, `instances` and `density` are images or nested lists of the image's size.
+        sigma: of the Gaussian around each cell, in pixels of the original image.
+        image_size: (height, width) to resize every image to; the density keeps its mass.
+        train_size, validation_size: examples drawn by `seed` from the training split, all the rest and a fifth by
+            default. A validation split that the data set brings is used only when `validation_size` is None.
+        test_size: draw the test split by `seed` from all splits together instead of using the data set's own.
+        drop_outside_points: drop points outside their image with a warning instead of failing.
+        seed: of the draws.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the folder, column, row or file, and what to do.
+    """
+    splits = load_splits(dataset, seed)
+    image_column, label_column, label_kind = find_columns(splits, image_column, label_column, label_kind)
+    splits = draw_splits(splits, train_size, validation_size, test_size, seed)
+    decode = partial(
+        decode_row,
+        image_column=image_column,
+        label_column=label_column,
+        label_kind=label_kind,
+        processor=processor,
+        sigma=sigma,
+        image_size=image_size,
+        drop_outside_points=drop_outside_points,
+    )
+    for name, split in splits.items():
+        split = split.cast_column(image_column, Image(decode=False)) if image_column in split.features else split
+        splits[name] = split.map(
+            partial(decode, split_name=name),
+            with_indices=True,
+            remove_columns=split.column_names,
+            features=DECODED,
+            writer_batch_size=64,  # raw images are large: few at a time in memory
+            desc=f"Decoding {name}",
+        )
+    return splits
+
+
+def load_splits(dataset: str, seed: int) -> DatasetDict:
+    if dataset == "synthetic":
+        return DatasetDict(
+            {
+                name: Dataset.from_list(
+                    [row | {"image": encode_png(row["image"]), "mask": encode_png(row["mask"])} for row in rows],
+                    features=Features(
+                        {"image": Image(), "points": List(List(Value("float32"))), "mask": Image(), "name": Value("string")}
+                    ),
+                )
+                for number, (name, size) in enumerate(SYNTHETIC_SPLITS.items())
+                for rows in [simulate_cells(size, seed=number)]
+            }
+        )
+    folder = Path(dataset)
+    if folder.is_dir():
+        pairs = find_pairs(folder)
+        if pairs:
+            return DatasetDict({"train": pairs})
+        if not any(path.is_file() for path in folder.rglob("*")):
+            raise ValueError(f"{folder} is empty; put images and annotations there, or give another --dataset")
+    elif folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1:
+        raise FileNotFoundError(f"the folder {dataset} does not exist; --dataset is a folder, a Hub id or 'synthetic'")
+    loaded = load_dataset(dataset)
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
+
+
+def encode_png(array: np.ndarray) -> dict[str, Any]:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    PILImage.fromarray(array).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def find_pairs(folder: Path) -> Dataset | None:
+    """A data set of the pairs in a folder, or None if its files are not named as pairs."""
+    files: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.iterdir()):
+        found = PAIRED_FILE.match(path.name)
+        if found:
+            part = found[2].lower()
+            part = "image" if part in ("cell", "cells", "image", "img") else part
+            files.setdefault(found[1], {})[part] = str(path)
+    labels = {part for parts in files.values() for part in parts if part != "image"}
+    if not labels:
+        return None
+    if len(labels) > 1:
+        raise ValueError(f"{folder} holds several kinds of annotation ({', '.join(sorted(labels))}); keep one")
+    label = labels.pop()
+    for stem, parts in files.items():
+        if "image" not in parts or label not in parts:
+            present = next(iter(parts.values()))
+            raise ValueError(f"{present} has no partner: expected both {stem}cell.* and {stem}{label}.* in {folder}")
+    return Dataset.from_dict(
+        {
+            "image": [parts["image"] for parts in files.values()],
+            label: [parts[label] for parts in files.values()],
+            "name": [Path(parts["image"]).name for parts in files.values()],
+        }
+    ).cast_column("image", Image())
+
+
+def find_columns(
+    splits: DatasetDict, image_column: str | None, label_column: str | None, label_kind: str | None
+) -> tuple[str, str, str]:
+    """The image column, the annotation's column and its kind, all checked."""
+    columns = next(iter(splits.values())).column_names
+    image_column = image_column or next((name for name in IMAGE_COLUMNS if name in columns), None)
+    label_column = label_column or next((name for name in LABEL_KINDS if name in columns), None)
+    for given, option, accepted in (
+        (image_column, "--image_column", IMAGE_COLUMNS),
+        (label_column, "--label_column", tuple(LABEL_KINDS)),
+    ):
+        if given not in columns:
+            what = f"no column {given!r}" if given else f"none of the columns {', '.join(accepted)}"
+            raise ValueError(f"the data set has {what}; it has {', '.join(columns)}. Choose one with {option}")
+    label_kind = label_kind or LABEL_KINDS.get(label_column)
+    kinds = sorted(set(LABEL_KINDS.values()))
+    if label_kind not in kinds:
+        raise ValueError(f"--label_kind says what column {label_column!r} holds: one of {', '.join(kinds)}")
+    return image_column, label_column, label_kind
+
+
+def draw_splits(
+    splits: DatasetDict, train_size: int | None, validation_size: int | None, test_size: int | None, seed: int
+) -> DatasetDict:
+    """Training, validation and test examples, drawn by `seed`; no example is in two of them."""
+    if test_size is not None:
+        everything = concatenate_datasets([splits[name] for name in sorted(splits)])
+        order = np.random.default_rng(seed).permutation(len(everything))
+        check_size("--test_size", test_size, len(everything) - 2)
+        test, pool = everything.select(order[:test_size]), everything.select(order[test_size:])
+        own_validation = None
+    else:
+        if "train" not in splits:
+            raise ValueError(f"the data set has the splits {', '.join(splits)}, and none is called 'train'")
+        if "test" not in splits:
+            raise ValueError("the data set has no split 'test'; --test_size N draws one from all images")
+        test, pool, own_validation = splits["test"], splits["train"], splits.get("validation")
+    order = np.random.default_rng([seed, 1]).permutation(len(pool))
+    if own_validation is not None and validation_size is None:
+        check_size("--train_size", train_size, len(pool))
+        return DatasetDict(train=pool.select(order[:train_size]), validation=own_validation, test=test)
+    if train_size is None:
+        validation_size = max(1, len(pool) // 5) if validation_size is None else validation_size
+        check_size("--validation_size", validation_size, len(pool) - 1)
+        train_size = len(pool) - validation_size
+    check_size("--train_size", train_size, len(pool) - 1)
+    rest = order[train_size:]
+    validation = rest if validation_size is None else rest[:validation_size]
+    return DatasetDict(train=pool.select(order[:train_size]), validation=pool.select(validation), test=test)
+
+
+def check_size(option: str, size: int | None, most: int) -> None:
+    if size is not None and not 1 <= size <= most:
+        raise ValueError(f"{option} is {size}; with this data set it can be 1 to {most}")
+
+
+def decode_row(
+    row: dict[str, Any],
+    index: int,
+    *,
+    split_name: str,
+    image_column: str,
+    label_column: str,
+    label_kind: str,
+    processor: CellCounterImageProcessor,
+    sigma: float,
+    image_size: tuple[int, int] | None,
+    drop_outside_points: bool,
+) -> dict[str, Any]:
+    """One row of `DECODED`."""
+    cell = row[image_column]
+    file = row.get("name") or (cell.get("path") if isinstance(cell, dict) else None)
+    where = f"row {index} of {split_name}" + (f" ({file})" if file else "")
+    try:
+        array = processor.to_array(open_image(cell))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{where}: cannot read the image: {error}") from error
+    try:
+        density = make_density(row[label_column], label_kind, array.shape[:2], sigma, drop_outside_points, where)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{where}: column {label_column!r} ({label_kind}): {error}") from error
+    if image_size is not None:
+        array, density = resize_example(array, density, tuple(image_size))
+    return {
+        "name": str(file or index),
+        "pixels": np.ascontiguousarray(array).tobytes(),
+        "dtype": str(array.dtype),
+        "shape": list(array.shape),
+        "density": density.tobytes(),
+        "count": float(density.sum(dtype=np.float64)),
+    }
+
+
+def open_image(cell: Any) -> PILImage.Image | np.ndarray:
+    """What an image column holds, undecoded by `datasets` so that a broken file can be named: a PIL image or array."""
+    from io import BytesIO
+
+    if isinstance(cell, dict) and ("bytes" in cell or "path" in cell):
+        cell = BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
+    if isinstance(cell, (str, Path, BytesIO)):
+        image = PILImage.open(cell)
+        image.load()  # a truncated file fails here
+        return image
+    if cell is None:
+        raise ValueError("it is missing")
+    return cell if isinstance(cell, PILImage.Image) else np.asarray(cell)
+
+
+def make_density(
+    label: Any, kind: str, shape: tuple[int, int], sigma: float, drop_outside_points: bool, where: str
+) -> np.ndarray:
+    """float32 `(height, width)`, cells per pixel."""
+    if kind == "points":
+        points = np.asarray(label, np.float64).reshape(-1, 2)
+        outside = outside_points(points, shape)
+        if outside.any() and drop_outside_points:
+            logger.warning("%s: dropped %d points outside the image", where, outside.sum())
+            points = points[~outside]
+        elif outside.any():
+            x, y = points[outside][0]
+            raise ValueError(
+                f"{outside.sum()} points lie outside the image of {shape[1]} x {shape[0]} pixels (width x height), "
+                f"the first at x={x:g}, y={y:g}; mend them, or drop them with --drop_outside_points"
+            )
+        return points_to_density(points, shape, sigma)
+    array = np.asarray(open_image(label))
+    if array.shape[:2] != tuple(shape):
+        raise ValueError(f"it has {array.shape[:2]} (height, width) and its image {tuple(shape)}; they must agree")
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ValueError("it holds NaN or infinite values")
+    if kind == "dots":
+        return points_to_density(dots_to_points(array) , shape, sigma)
+    if kind == "density":
+        if array.ndim != 2 or (array < 0).any():
+            raise ValueError("a density map is (height, width) with no value below 0")
+        return array.astype(np.float32)
+    return instances_to_density(array, sigma) if kind == "instances" else mask_to_density(array, sigma)
+
+
+def resize_example(
+    array: np.ndarray, density: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image `(height, width, channels)` and density `(height, width)` to (height, width), the count kept."""
+    image = torch.from_numpy(array.astype(np.float32)).movedim(-1, 0)[None]
+    image, mass = resize(image, torch.from_numpy(density)[None, None], size)
+    image = image[0].movedim(0, -1).numpy()
+    if np.issubdtype(array.dtype, np.integer):
+        image = np.rint(image.clip(0, np.iinfo(array.dtype).max))
+    return image.astype(array.dtype), mass[0, 0].numpy()
+
+
+def decode_array(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Image `(height, width, channels)` and density `(height, width)` of a row of `DECODED`, without a copy."""
+    shape = tuple(row["shape"])
+    pixels = np.frombuffer(row["pixels"], row["dtype"]).reshape(shape)
+    return pixels, np.frombuffer(row["density"], np.float32).reshape(shape[:2])
+
+
+def measure_normalization(dataset: Dataset, processor: CellCounterImageProcessor) -> None:
+    """Set the processor's `image_mean` and `image_std` to those of a data set, in units of 0..1.
+
+    A channel that is all but constant gets the largest of the standard deviations, so that its noise is not blown up.
+    """
+    processor.image_mean, processor.image_std = [0.0] * processor.num_channels, [1.0] * processor.num_channels
+    sums, squares, pixels = 0.0, 0.0, 0
+    for row in dataset:
+        values = processor.normalize_array(decode_array(row)[0]).double()
+        sums, squares = sums + values.sum((1, 2)), squares + values.square().sum((1, 2))
+        pixels += values[0].numel()
+    mean = sums / pixels
+    std = (squares / pixels - mean.square()).clamp(min=0).sqrt()
+    std = torch.where(std < 0.05 * std.max(), std.max(), std).clamp(min=1e-3)
+    processor.image_mean, processor.image_std = mean.tolist(), std.tolist()
+
+
+class CellCollator:
+    """Rows of `DECODED` to `pixel_values` `(batch, channels, height, width)` and `labels` `(batch, height, width)`.
+
+    Images of different sizes are padded at the bottom and the right, with a `pixel_mask`.
+    """
+
+    def __init__(self, processor: CellCounterImageProcessor):
+        self.processor = processor
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        examples = [decode_array(row) for row in rows]
+        if len({(pixels.shape, pixels.dtype) for pixels, _ in examples}) == 1 and self.processor.intensity == "type":
+            pixel_values = self.processor.normalize_array(np.stack([pixels for pixels, _ in examples]))
+            labels = torch.from_numpy(np.stack([density for _, density in examples]))
+            return {"pixel_values": pixel_values, "labels": labels}
+        batch = dict(self.processor([pixels for pixels, _ in examples]))
+        batch["labels"] = torch.zeros(len(rows), *batch["pixel_values"].shape[-2:])
+        for row, (_, density) in enumerate(examples):
+            batch["labels"][row, : density.shape[0], : density.shape[1]] = torch.from_numpy(density.copy())
+        return batch

@@ -1,0 +1,122 @@
+"""`hf-recipes`: use what the recipes made, and run their studies. Training itself is `accelerate launch recipes/...`."""
+
+import argparse
+import glob
+import json
+import sys
+from pathlib import Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hf-recipes", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    count = commands.add_parser(
+        "count",
+        help="count the cells in images",
+        description="Count the cells in images.",
+        epilog="example: hf-recipes count cells/*.png --model outputs/quickstart --json",
+    )
+    count.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
+    count.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    count.add_argument("--json", action="store_true", help="print one JSON object per image")
+    count.add_argument("--overlay", metavar="FILE", help="draw the density over the image; with several images, "
+                       "FILE's name is followed by each image's")  # fmt: skip
+    count.add_argument("--tile-size", type=int, default=512, help="larger images are counted in tiles of this side")
+    count.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
+    count.set_defaults(call=count_images)
+
+    study = commands.add_parser(
+        "study",
+        help="run the variants of a study over seeds and write its page",
+        description="Run what is not done of a study, and write model_cards/TASK.md from all results.",
+        epilog="example: hf-recipes study recipes/cell_counting/study_synthetic.yaml. Options after -- go to every run: "
+        "hf-recipes study STUDY.yaml -- --dataset my/cells",
+    )
+    study.add_argument("studies", nargs="+", metavar="STUDY.yaml")
+    study.add_argument("--seeds", type=int, nargs="+", help="instead of the seeds that the file names")
+    study.add_argument("--only", nargs="+", metavar="VARIANT", help="run these variants only")
+    study.add_argument("--page-only", action="store_true", help="run nothing, write the page from the results")
+    study.set_defaults(call=run_studies)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    passed_on: list[str] = []
+    if "--" in argv:
+        argv, passed_on = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
+    args = build_parser().parse_args(argv)
+    args.passed_on = passed_on
+    try:
+        return args.call(args)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def count_images(args: argparse.Namespace) -> int:
+    from transformers.utils import logging
+
+    from . import CellCounter, CellCounterImageProcessor, CellCountingPipeline
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    images = expand(args.images)
+    counter = CellCountingPipeline(
+        model=CellCounter.from_pretrained(args.model),
+        image_processor=CellCounterImageProcessor.from_pretrained(args.model),
+        device=args.device,
+    )
+    failed = 0
+    for image in images:
+        try:
+            result = counter(image, tile_size=args.tile_size, return_overlay=bool(args.overlay))
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        row = {"image": image, "count": round(result["count"], 2)}
+        if args.overlay:
+            target = Path(args.overlay)
+            if len(images) > 1:
+                target = target.with_name(f"{target.stem}-{Path(image).stem}{target.suffix or '.png'}")
+            result["overlay"].save(target)
+            row["overlay"] = str(target)
+        print(json.dumps(row) if args.json else f"{row['count']:10.1f}  {image}")
+    return 1 if failed else 0
+
+
+def expand(names: list[str]) -> list[str]:
+    """Files, the images in folders, what patterns match, and URLs, in order."""
+    suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+    found = []
+    for name in names:
+        if name.startswith(("http://", "https://")):
+            found.append(name)
+        elif Path(name).is_dir():
+            inside = sorted(str(path) for path in Path(name).iterdir() if path.suffix.lower() in suffixes)
+            if not inside:
+                raise ValueError(f"the folder {name} holds no image ({', '.join(sorted(suffixes))})")
+            found += inside
+        elif Path(name).is_file():
+            found.append(name)
+        else:
+            matches = sorted(glob.glob(name))
+            if not matches:
+                raise FileNotFoundError(f"no such image: {name}")
+            found += matches
+    return found
+
+
+def run_studies(args: argparse.Namespace) -> int:
+    from .study import run_study, write_page
+
+    for file in args.studies:
+        study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)
+        write_page(study)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Model cards: what the task says, what the run measured, and the one template that shows both."""
+
+import logging
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+if TYPE_CHECKING:
+    from .training import RecipeTrainer
+
+logger = logging.getLogger(__name__)
+
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
+LIBRARIES = ("transformers", "datasets", "accelerate", "torch", "numpy")
+
+
+@dataclass
+class CardInfo:
+    """What a task and its data say in the card; the numbers come from the run.
+
+    Args:
+        title: of the card.
+        summary: what the model does and how, in a paragraph.
+        pipeline_task: task of `pipeline(...)`; also the task of the results in the metadata.
+        auto_class: the Auto class that loads the model.
+        metrics: key of a test metric -> its name in tables; the first is the headline. Only these are published.
+        snippet: Python code that uses the model; `{model_id}` stands for its id.
+        dataset_name, dataset_url, dataset_license: of the data set, as the public knows it.
+        dataset_id: its id on the Hub, if it has one that is not private to a machine.
+        recipe: path of the recipe in the project.
+        limitations: what the model cannot do, in sentences.
+        citation: of the method, BibTeX or plain.
+        license: of the weights.
+        pipeline_tag: the Hub's own category, where it has one for the task.
+        base_model: id of the model that was fine-tuned.
+    """
+
+    title: str
+    summary: str
+    pipeline_task: str
+    auto_class: str
+    metrics: dict[str, str]
+    snippet: str
+    dataset_name: str
+    dataset_url: str
+    dataset_license: str
+    recipe: str
+    limitations: list[str]
+    citation: str
+    dataset_id: str | None = None
+    license: str = "apache-2.0"
+    pipeline_tag: str | None = None
+    base_model: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Section:
+    """A part of a report: text, a table (rows of equal keys) and a figure (matplotlib or PIL), each if there is one."""
+
+    title: str
+    text: str = ""
+    table: list[dict[str, Any]] = field(default_factory=list)
+    figure: Any = None
+
+    @property
+    def file(self) -> str:
+        return "".join(letter if letter.isalnum() else "_" for letter in self.title.lower()) + ".png"
+
+
+@dataclass
+class Report:
+    """What an analysis found. `baselines` are named rows of the same metrics as the model's; `images` are further
+    pictures by file name, pushed beside the model."""
+
+    sections: list[Section] = field(default_factory=list)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    images: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
+    """Write `README.md` and its figures: with the test's results once there are any, with the training so far before."""
+    info, report, results = trainer.card, trainer.report, trainer.report.results
+    model_id = trainer.args.hub_model_id or f"me/{Path(trainer.args.output_dir).name}"
+    measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
+    data = ModelCardData(
+        library_name="transformers",
+        license=info.license,
+        pipeline_tag=info.pipeline_tag,
+        base_model=info.base_model,
+        datasets=info.dataset_id,
+        metrics=list(info.metrics),
+        tags=["hf-recipes", info.pipeline_task, *info.tags],
+        model_name=info.title,
+        eval_results=[
+            EvalResult(
+                task_type=info.pipeline_task,
+                dataset_type=info.dataset_id or info.dataset_name.lower().replace(" ", "-"),
+                dataset_name=info.dataset_name,
+                dataset_split="test",
+                metric_type=key,
+                metric_name=name,
+                metric_value=results[f"test_{key}"],
+            )
+            for key, name in measured.items()
+        ]
+        or None,
+    )
+    if not data.eval_results:
+        data.model_name = None  # huggingface_hub wants results for a named model
+    rows = [{"": "this model", **{name: results[f"test_{key}"] for key, name in measured.items()}}]
+    for baseline, values in report.baselines.items():
+        rows.append({"": baseline, **{name: values.get(key) for key, name in measured.items()}})
+    save_figures(report, folder)
+    recipe = folder / "recipe.yaml"
+    if not recipe.exists():
+        recipe = Path(trainer.args.output_dir) / "recipe.yaml"
+    card = ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        info=info,
+        model_id=model_id,
+        snippet=info.snippet.format(model_id=model_id).strip(),
+        results=results,
+        results_table=markdown_table(rows) if measured else "",
+        sections=report.sections,
+        markdown_table=markdown_table,
+        recipe=recipe.read_text().strip() if recipe.exists() else "",
+        epochs=markdown_table(training_log(trainer, results.get("chosen_step"))),
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        size=sum(p.numel() * p.element_size() for p in trainer.model.state_dict().values()) / 1e6,
+        seconds=results.get("train_seconds", trainer.clock.seconds),
+        precision=trainer.args.trained_precision,
+        processes=trainer.args.world_size,
+        hardware=describe_hardware(trainer.args.device.type),
+        versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    )
+    part = folder / "README.md.tmp"
+    part.write_text(str(card))
+    os.replace(part, folder / "README.md")
+
+
+def save_figures(report: Report, folder: Path) -> None:
+    for section in report.sections:
+        if section.figure is not None:
+            save_figure(section.figure, folder / section.file)
+    for name, image in report.images.items():
+        save_figure(image, folder / name)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """A matplotlib figure or a PIL image."""
+    if hasattr(figure, "savefig"):
+        figure.savefig(path, dpi=110)
+    else:
+        figure.save(path)
+
+
+def training_log(trainer: "RecipeTrainer", chosen: int | None, most: int = 25) -> list[dict[str, Any]]:
+    """Rows of step, loss and validation metrics, at most `most` of them, the chosen step among them and marked."""
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in trainer.state.log_history:
+        row = rows.setdefault(entry["step"], {"step": str(entry["step"]), "epoch": round(entry.get("epoch", 0), 1)})
+        if "loss" in entry:
+            row["training loss"] = entry["loss"]
+        for key, name in {"loss": "validation loss", **trainer.card.metrics}.items():
+            if f"eval_{key}" in entry:
+                row[name] = entry[f"eval_{key}"]
+    steps = [step for step, row in rows.items() if len(row) > 2]
+    kept = set(steps[:: -(-len(steps) // most)] if steps else []) | {chosen} | set(steps[-1:])
+    keys = list(dict.fromkeys(key for step in steps for key in rows[step]))
+    table = [{key: rows[step].get(key) for key in keys} for step in steps if step in kept]
+    for row in table:
+        if row["step"] == str(chosen):
+            row["step"] = f"**{chosen}** (chosen)"
+    return table
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """Rows of equal keys as Markdown; numbers with four significant digits, an empty cell for None."""
+    if not rows:
+        return ""
+    keys = list(rows[0])
+    lines = [keys, ["---" if isinstance(rows[0][key], str) else "---:" for key in keys]]
+    lines += [[format_cell(row.get(key)) for key in keys] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def format_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def describe_hardware(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    return f"{torch.get_num_threads()} CPU threads ({name.strip()})"

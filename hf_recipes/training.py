@@ -1,0 +1,441 @@
+"""Train, resume, test, report and publish: what every recipe does after its model and data are made."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from transformers import Trainer, TrainerCallback
+from transformers.dynamic_module_utils import custom_object_save
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+
+from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
+from .model_card import CardInfo, Report, write_card
+
+logger = logging.getLogger(__name__)
+
+RESULTS_FILE, SETTINGS_FILE, RECIPE_FILE = "all_results.json", "settings.json", "recipe.yaml"
+MANIFEST_FILE = "complete.json"  # in a checkpoint: its files and their sizes, written last
+TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
+NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
+# arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
+OUTWARD = ("output_dir", "push_to_hub", "hub_", "logging_", "log_", "report_to", "run_name", "disable_tqdm", "project",
+           "trackio", "include_num", "save_", "resume_from_checkpoint", "dataloader_", "ddp_", "local_rank", "use_cpu", "bf16", "debug")  # fmt: skip
+
+
+class WallClock(TrainerCallback, ExportableState):
+    """Seconds of training, validation included, kept in the checkpoints so that they add up over resumed runs."""
+
+    def __init__(self, seconds: float = 0.0):
+        self.before, self.started = seconds, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        saved = state.stateful_callbacks.get(type(self).__name__)
+        self.before = saved["args"]["seconds"] if saved else 0.0
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    def state(self) -> dict:
+        return {"args": {"seconds": self.seconds}, "attributes": {}}
+
+
+class AverageWeights(TrainerCallback):
+    """Tells a `RecipeTrainer` that the optimiser has made a step."""
+
+    def __init__(self, trainer: "RecipeTrainer"):
+        self.trainer = trainer
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.trainer.update_average()
+
+
+class RecipeTrainer(Trainer):
+    """A `Trainer` for recipes: whole checkpoints only, seeded augmentation, weight averaging, metrics by example, cards.
+
+    Args:
+        card: what the model card says of the task and the data.
+        augment: `augment(batch, generator)` returns the augmented batch, on the training device, right before the step.
+            The generator is seeded by the seed, the step and the process, so that a resumed run sees what an unbroken
+            one would have seen, and no two processes see the same.
+        reduce: `reduce(batch, outputs)` returns `(predictions, references)`, two dictionaries of tensors with one row
+            per example: all that `compute_metrics` needs. Only these rows are gathered from the processes and kept, so
+            that memory does not grow with maps or images, and the rows that fill up the last batch are dropped. The
+            validation loss is one of the rows, since a mean per batch would count the filling twice.
+        pipeline_class: the pipeline that travels to the Hub with the model, for the task `card.pipeline_task`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        card: CardInfo,
+        augment: Callable[[dict, torch.Generator], dict] | None = None,
+        reduce: Callable[[dict, Any], tuple[dict, dict]] | None = None,
+        pipeline_class: type | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.card, self.augment, self.reduce, self.pipeline_class = card, augment, reduce, pipeline_class
+        self.report = Report()
+        self.clock = WallClock()
+        self.add_callback(self.clock)
+        self.average: dict[str, torch.Tensor] | None = None
+        if self.args.weight_average:
+            self.add_callback(AverageWeights(self))
+        self.place = (-1, 0)  # (step, batch within the step) of the last augmentation
+        self.use_channels_last()
+        logger.info("Training in %s", self.args.trained_precision)
+
+    def use_channels_last(self) -> None:
+        if getattr(self.model, "main_input_name", "") == "pixel_values":
+            self.model.to(memory_format=torch.channels_last)
+
+    # -- training ---------------------------------------------------------------------------------
+    def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch=None) -> torch.Tensor:
+        if self.augment is not None:
+            inputs = self.augment(self._prepare_inputs(inputs), self.batch_generator())
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.state.global_step}; lower --learning_rate or check the data"
+            )
+        return loss
+
+    def batch_generator(self) -> torch.Generator:
+        step, batch = self.place
+        self.place = (self.state.global_step, batch + 1 if step == self.state.global_step else 0)
+        seed = hashlib.sha256(repr((self.args.seed, self.args.process_index, *self.place)).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(seed[:8], "big") >> 1)
+
+    def compute_loss(self, model: nn.Module, inputs: dict, *args, **kwargs):
+        if model.training and self.state.global_step >= self.args.freeze_batch_norm_at * self.state.max_steps:
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def train(self, *args, **kwargs):
+        output = super().train(*args, **kwargs)
+        if self.average is not None and self.state.best_model_checkpoint is None:
+            self.model.load_state_dict(self.average)  # a best checkpoint holds averaged weights already
+        self.average = None
+        return output
+
+    # -- average of the weights -------------------------------------------------------------------
+    @torch.no_grad()
+    def update_average(self) -> None:
+        weights = self.model.state_dict()
+        if self.average is None:
+            self.average = {name: value.clone() for name, value in weights.items()}
+        steps = self.state.global_step
+        decay = min(self.args.weight_average, (1 + steps) / (10 + steps))  # short at first, to forget the start
+        for name, value in self.average.items():
+            if value.is_floating_point():
+                value.lerp_(weights[name], 1 - decay)
+            else:
+                value.copy_(weights[name])
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """The model holds the average inside and its trained weights again outside."""
+        if self.average is None:
+            yield
+            return
+        trained = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(trained)
+
+    # -- evaluation -------------------------------------------------------------------------------
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        with self.averaged_weights():
+            return super().evaluate(*args, **kwargs)
+
+    def prediction_step(self, model: nn.Module, inputs: dict, prediction_loss_only: bool, ignore_keys=None):
+        if self.reduce is None:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            predictions, references = self.reduce(inputs, model(**inputs))
+        return None, predictions, references
+
+    def test(self, dataset: Any):
+        """Predict a data set once with the saved model, reloaded from the output folder, in fp32."""
+        model = type(self.model).from_pretrained(self.args.output_dir, dtype=torch.float32)
+        self.model = self.model_wrapped = model.to(self.args.device).eval()
+        self.use_channels_last()
+        self.accelerator.native_amp = False
+        return self.predict(dataset, metric_key_prefix="test")
+
+    # -- checkpoints ------------------------------------------------------------------------------
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint, then its manifest, and only then delete older ones."""
+        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            if self.average is not None and self.args.should_save:
+                folder.mkdir(parents=True, exist_ok=True)
+                trained = {name: value.contiguous() for name, value in self.model.state_dict().items()}
+                safetensors.torch.save_file(trained, folder / TRAINED_WEIGHTS_FILE)
+            with self.averaged_weights():
+                super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # every process has written its random state
+            if self.args.should_save:
+                sizes = {str(f.relative_to(folder)): f.stat().st_size for f in folder.rglob("*") if f.is_file()}
+                write_json(folder / MANIFEST_FILE, sizes)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OSError(
+                f"cannot write the checkpoint {folder}: {error}. Earlier checkpoints are whole: make room and start the "
+                "same command again, and the run goes on from the last of them"
+            ) from error
+        finally:
+            self.args.save_total_limit = limit
+        if self.args.should_save:
+            rotate_checkpoints(self.args.output_dir, limit, self.state.best_model_checkpoint, use_mtime=False)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        trained = Path(resume_from_checkpoint) / TRAINED_WEIGHTS_FILE
+        if self.args.weight_average and trained.exists():
+            self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.model.load_state_dict(safetensors.torch.load_file(trained))
+
+    # -- what is saved and published --------------------------------------------------------------
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        folder = output_dir or self.args.output_dir
+        if self.pipeline_class is not None:
+            module = self.pipeline_class.__module__.split(".")[-1]
+            self.model.config.custom_pipelines = {
+                self.card.pipeline_task: {
+                    "impl": f"{module}.{self.pipeline_class.__name__}",
+                    "pt": [self.card.auto_class],
+                    "type": "image" if self.model.main_input_name == "pixel_values" else "text",
+                }
+            }
+        super()._save(folder, state_dict)
+        if self.args.should_save:
+            if self.pipeline_class is not None:
+                custom_object_save(self.pipeline_class, folder)
+            write_card(self, Path(folder))
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        if self.is_world_process_zero():
+            write_card(self, Path(self.args.output_dir))
+
+    def push_to_hub(self, commit_message: str = "End of training", blocking: bool = True, token: str | None = None,
+                    revision: str | None = None, private: bool | None = None, **kwargs):  # fmt: skip
+        """Upload the output folder without checkpoints; the same arguments as `Trainer.push_to_hub`.
+
+        Passing failures (a busy Hub, a cut connection) are tried again three times. The folder is not changed, so a
+        push that failed can be made again by starting the same command.
+
+        Raises:
+            RuntimeError: in one line, when the Hub refuses or cannot be reached.
+        """
+        if not self.is_world_process_zero():
+            return None
+        token = token or self.args.hub_token
+        for attempt in range(1, 5):
+            try:
+                if self.hub_model_id is None:
+                    self.init_hf_repo(token=token, private=private)
+                return HfApi().upload_folder(
+                    repo_id=self.hub_model_id,
+                    folder_path=self.args.output_dir,
+                    commit_message=commit_message,
+                    token=token,
+                    revision=revision or self.args.hub_revision,
+                    run_as_future=not blocking,
+                    ignore_patterns=NOT_PUBLISHED,
+                )
+            except (HfHubHTTPError, OSError) as error:
+                response = getattr(error, "response", None)
+                status = getattr(response, "status_code", None)
+                if attempt == 4 or (status is not None and status < 500 and status != 429):
+                    reason = " ".join(str(error).split())[:300]
+                    raise RuntimeError(
+                        f"pushing {self.hub_model_id or self.args.hub_model_id} failed: {reason} "
+                        f"The model is whole in {self.args.output_dir}; start the same command again to push it"
+                    ) from error
+                logger.warning("Push failed (%s); trying again, %d of 3", status or error, attempt)
+                time.sleep(2**attempt)
+
+
+# -- a run ----------------------------------------------------------------------------------------
+def run(
+    trainer: RecipeTrainer,
+    recipe: Any,
+    test_dataset: Any,
+    analyse: Callable[[RecipeTrainer, Any], Report] | None = None,
+) -> dict[str, Any]:
+    """Train or resume, save, test once on the reloaded model, analyse, write the card, push when asked.
+
+    Args:
+        trainer: with its model, data and card.
+        recipe: the dataclass of the recipe's own arguments; with the training arguments it identifies the run.
+        test_dataset: used once.
+        analyse: `analyse(trainer, predictions)` after the test, with `trainer.model` the reloaded one, returns the
+            report that the card shows.
+
+    Returns:
+        What `all_results.json` holds. A finished run is read from there, and only pushed.
+
+    Raises:
+        ValueError: when the output folder holds a run of other settings.
+        OSError: when it cannot be written.
+    """
+    folder = Path(trainer.args.output_dir)
+    settings = run_settings(recipe, trainer.args)
+    check_folder(folder, settings)
+    results = read_json(folder / RESULTS_FILE)
+    if results is None:
+        if trainer.args.should_save:
+            write_json(folder / SETTINGS_FILE, settings)
+            write_recipe(folder / RECIPE_FILE, settings["options"], trainer.card)
+        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+        trainer.save_model(_internal_call=True)
+        trainer.accelerator.wait_for_everyone()
+        predictions = trainer.test(test_dataset)
+        results = summarize(trainer, predictions.metrics, settings)
+        if analyse is not None and trainer.is_world_process_zero():
+            trainer.report = analyse(trainer, predictions)
+            results["baselines"] = trainer.report.baselines
+        trainer.report.results = results
+        if trainer.args.should_save:
+            trainer.state.save_to_json(str(folder / "trainer_state.json"))
+            write_card(trainer, folder)
+            write_json(folder / RESULTS_FILE, results)  # last: it says that the run is finished
+        trainer.accelerator.wait_for_everyone()
+    else:
+        logger.info("%s holds the finished run; it is not trained again", folder)
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+    return results
+
+
+def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: type) -> Any:
+    """Parse the command line, run a recipe's `main`, and end on a failure that the user can mend with one line.
+
+    `--log_level debug` shows the traceback as well.
+    """
+    recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
+    try:
+        return main(recipe, args)
+    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
+        if args.log_level == "debug":
+            raise
+        sys.exit(f"error: {error}")
+
+
+def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
+    """The arguments that decide what a run computes, where they are not defaults, and their digest."""
+    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(OUTWARD)}
+    options = json.loads(json.dumps(options, default=str))
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+    return {"options": options, "digest": digest}
+
+
+def check_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """The output folder can be written and holds no run of other settings."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"probe-{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"cannot write to --output_dir {folder}: {error.strerror or error}") from error
+    before = read_json(folder / SETTINGS_FILE)
+    if before is not None and before["digest"] != settings["digest"]:
+        then, now = before["options"], settings["options"]
+        changed = [
+            f"{name} ({then.get(name, 'default')!r} then, {now.get(name, 'default')!r} now)"
+            for name in sorted({*then, *now})
+            if then.get(name) != now.get(name)
+        ]
+        raise ValueError(
+            f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
+            "Give another --output_dir, or delete that folder to start anew"
+        )
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The last checkpoint whose files are all there; a half-written one is named in a warning and left alone."""
+    checkpoints = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=lambda path: int(path.name.split("-")[-1]))
+    for checkpoint in reversed(checkpoints):
+        sizes = read_json(checkpoint / MANIFEST_FILE)
+        if sizes is not None and all(
+            (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()
+        ):
+            return str(checkpoint)
+        logger.warning("Skipping %s: it was not written to its end", checkpoint)
+    return None
+
+
+def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """What a run measured, for `all_results.json`, the card and the study."""
+    validation = [row for row in trainer.state.log_history if any(key.startswith("eval_") for key in row)]
+    chosen = chosen_step(trainer)
+    row = next((row for row in reversed(validation) if row["step"] == chosen), {})
+    return {
+        "settings": settings["digest"],
+        "seed": trainer.args.seed,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "train_examples": len(trainer.train_dataset),
+        "steps": trainer.state.global_step,
+        "chosen_step": chosen,
+        "train_seconds": round(trainer.clock.seconds, 1),
+        "precision": trainer.args.trained_precision,
+        "processes": trainer.args.world_size,
+        **{key: value for key, value in row.items() if key.startswith("eval_") and not key.endswith(("_second", "time"))},
+        **{key: value for key, value in metrics.items() if not key.endswith(("_second", "time"))},
+    }
+
+
+def chosen_step(trainer: RecipeTrainer) -> int:
+    """The step whose weights were kept."""
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
+    return best or trainer.state.global_step
+
+
+def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
+    """The YAML that makes this run again, with the public name of a data set that has a private id."""
+    if str(options.get("dataset", "")).startswith("local/"):
+        options = options | {"dataset": card.dataset_name}
+    path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None if it is missing or not whole."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """All or nothing: a reader never sees half a file."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(json.dumps(value, indent=1, default=float))
+    os.replace(part, path)

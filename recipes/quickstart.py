@@ -1,0 +1,34 @@
+"""The last step of `make quickstart`: load the trained model back, count one new image, and say what to look at.
+
+    python recipes/quickstart.py outputs/quickstart
+"""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from hf_recipes import CellCounter, CellCounterImageProcessor, CellCountingPipeline
+from hf_recipes.cell_counting.synthetic import simulate_cells
+
+
+def main(folder: Path) -> None:
+    cells = simulate_cells(1, seed=2026)[0]  # a seed that no split uses
+    model = CellCounter.from_pretrained(folder)
+    counter = CellCountingPipeline(model=model, image_processor=CellCounterImageProcessor.from_pretrained(folder))
+    result = counter(Image.fromarray(cells["image"]), return_overlay=True)
+    scale = 3
+    result["overlay"].resize([scale * side for side in result["overlay"].size]).save(folder / "counted.png")
+    truth = len(cells["points"])
+    print(f"\nA new simulated image holds {truth} cells; the model counts {result['count']:.1f} "
+          f"({100 * (result['count'] / truth - 1):+.1f} %).")  # fmt: skip
+    print(f"""
+Look at   {folder}/counted.png   the image with the predicted density over it
+          {folder}/README.md     the model card: test results, baselines, errors
+Next      hf-recipes count YOUR_IMAGE.png --model {folder} --overlay counted.png
+          accelerate launch recipes/cell_counting.py --config recipes/cell_counting/unet.yaml --dataset YOUR_FOLDER
+          add --push_to_hub --hub_model_id YOU/cell-counter to share what you trained""")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
