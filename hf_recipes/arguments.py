@@ -33,26 +33,36 @@ class RecipeTrainingArguments(TrainingArguments):
 
     output_dir: str = field(
         default="outputs/run",
-        metadata={"help": "Folder of the run: checkpoints, the model, its card and results. Start the same command again "
-                  "and an interrupted run goes on, a finished one is not trained again."},
+        metadata={
+            "help": "Folder of the run: checkpoints, the model, its card and results. Start the same command again "
+            "and an interrupted run goes on, a finished one is not trained again."
+        },
     )
     precision: Literal["auto", "fp32", "bf16"] = field(
         default="auto",
-        metadata={"help": "Of training: bf16 autocast where the hardware multiplies bf16, else fp32 (auto). The test is "
-                  "always in fp32."},
+        metadata={
+            "help": "Of training: bf16 autocast where the hardware multiplies bf16, else fp32 (auto). The test is "
+            "always in fp32."
+        },
     )
     weight_average: float = field(
         default=0.0,
-        metadata={"help": "Decay of an exponential moving average of the weights, which is then what is evaluated and "
-                  "saved; 0 keeps none (Polyak and Juditsky 1992)."},
+        metadata={
+            "help": "Decay of an exponential moving average of the weights, which is then what is evaluated and "
+            "saved; 0 keeps none (Polyak and Juditsky 1992)."
+        },
     )
     freeze_batch_norm_at: float = field(
         default=1.0,
-        metadata={"help": "Share of the training after which batch norm uses its running statistics, as at inference, so "
-                  "that the last part trains exactly what is evaluated."},
+        metadata={
+            "help": "Share of the training after which batch norm uses its running statistics, as at inference, so "
+            "that the last part trains exactly what is evaluated."
+        },
     )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to validate: no, steps (eval_steps) or epoch."})
-    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint: no, steps, epoch or best."})
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to write a checkpoint: no, steps, epoch or best."}
+    )
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the loss: no, steps or epoch."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep; the best is always kept."})
     remove_unused_columns: bool = field(

@@ -4,8 +4,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import numpy as np  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import numpy as np
+from matplotlib.figure import Figure
 
 INK, ACCENT, MUTED = "#22313f", "#d1495b", "#8d99ae"
 
@@ -32,4 +32,6 @@ def plot_predicted(axis, references: np.ndarray, predictions: np.ndarray, unit: 
 
 def plot_with_spread(axis, x, means, deviations, label: str | None = None, color: str = ACCENT) -> None:
     """Points with their standard deviations, joined by a line."""
-    axis.errorbar(x, means, yerr=deviations, color=color, marker="o", markersize=4, capsize=3, linewidth=1.2, label=label)
+    axis.errorbar(
+        x, means, yerr=deviations, color=color, marker="o", markersize=4, capsize=3, linewidth=1.2, label=label
+    )

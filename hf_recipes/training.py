@@ -408,7 +408,11 @@ def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[st
         "train_seconds": round(trainer.clock.seconds, 1),
         "precision": trainer.args.trained_precision,
         "processes": trainer.args.world_size,
-        **{key: value for key, value in row.items() if key.startswith("eval_") and not key.endswith(("_second", "time"))},
+        **{
+            key: value
+            for key, value in row.items()
+            if key.startswith("eval_") and not key.endswith(("_second", "time"))
+        },
         **{key: value for key, value in metrics.items() if not key.endswith(("_second", "time"))},
     }
 

@@ -26,26 +26,37 @@ class CellCountingArguments:
     """Train a cell counter, test it, and write its card."""
 
     dataset: str = field(default="synthetic", metadata={"help": "Hub id, folder, or 'synthetic'."})
-    dataset_name: str | None = field(default=None, metadata={"help": "Name of the data in the card; the id by default."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "Name of the data in the card; the id by default."}
+    )
     dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
     dataset_license: str = field(default="unknown", metadata={"help": "Licence of the data, for the card."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by name if not given."})
-    label_column: str | None = field(default=None, metadata={"help": "Column of annotations; found by name if not given."})
+    label_column: str | None = field(
+        default=None, metadata={"help": "Column of annotations; found by name if not given."}
+    )
     label_kind: Literal["points", "dots", "mask", "instances", "density"] | None = field(
         default=None, metadata={"help": "What that column holds; told from its name if not given."}
     )
     drop_outside_points: bool = field(default=False, metadata={"help": "Drop points outside their image, do not fail."})
-    train_size: int | None = field(default=None, metadata={"help": "Training images drawn by the seed; all if not given."})
+    train_size: int | None = field(
+        default=None, metadata={"help": "Training images drawn by the seed; all if not given."}
+    )
     validation_size: int | None = field(default=None, metadata={"help": "Most images to draw for validation."})
     test_size: int | None = field(default=None, metadata={"help": "Draw the test from all images, not the data's own."})
     image_size: list[int] | None = field(default=None, metadata={"help": "Height and width to resize images to."})
     sigma: float = field(default=2.0, metadata={"help": "Of the Gaussian around a cell, in pixels of the original."})
     num_channels: int = field(default=3, metadata={"help": "Channels of the model's input: 1 (gray) or 3."})
     intensity: Literal["type", "image"] = field(
-        default="type", metadata={"help": "0..1 is the range of the number's type, or of each image (see the processor)."}
+        default="type",
+        metadata={"help": "0..1 is the range of the number's type, or of each image (see the processor)."},
     )
-    architecture: Literal["regressor", "deep_regressor", "unet"] = field(default="unet", metadata={"help": "The network."})
-    widths: list[int] | None = field(default=None, metadata={"help": "Channels per stage; the network's own if not given."})
+    architecture: Literal["regressor", "deep_regressor", "unet"] = field(
+        default="unet", metadata={"help": "The network."}
+    )
+    widths: list[int] | None = field(
+        default=None, metadata={"help": "Channels per stage; the network's own if not given."}
+    )
     stem_stride: int = field(default=2, metadata={"help": "U-Net: side in pixels of the blocks it works on."})
     local_count_weight: float = field(default=1.0, metadata={"help": "U-Net: weight of the local counts in the loss."})
     geometry: bool = field(default=True, metadata={"help": "Augment by flips and quarter turns."})

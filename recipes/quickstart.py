@@ -1,6 +1,6 @@
 """The last step of `make quickstart`: load the trained model back, count one new image, and say what to look at.
 
-    python recipes/quickstart.py outputs/quickstart
+python recipes/quickstart.py outputs/quickstart
 """
 
 import sys

@@ -76,9 +76,7 @@ class Augmentation:
         return resize(images, density, [height, width] if self.keep_size else size)
 
 
-def turn(
-    images: torch.Tensor, density: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def turn(images: torch.Tensor, density: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     for axis in (-1, -2):
         flip = coin(generator, images)
         images = torch.where(flip, images.flip(axis), images)

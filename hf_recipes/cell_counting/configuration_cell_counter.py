@@ -1,11 +1,13 @@
 """Configuration of the cell counters. This file travels to the Hub with the weights."""
 
+from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 ARCHITECTURES = ("regressor", "deep_regressor", "unet")
 DEFAULT_WIDTHS = {"regressor": (16, 32, 64), "deep_regressor": (24, 32, 48, 64, 96), "unet": (32, 48, 64, 96)}
 
 
+@strict
 class CellCounterConfig(PreTrainedConfig):
     """Configuration of a [`CellCounter`].
 

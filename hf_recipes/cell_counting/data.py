@@ -35,7 +35,9 @@ SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
 DECODED = Features(
     {
         "name": Value("string"),
-        "pixels": Value("binary"),  # raw memory of (height, width, channels): decoded once, read without a copy in Python
+        "pixels": Value(
+            "binary"
+        ),  # raw memory of (height, width, channels): decoded once, read without a copy in Python
         "dtype": Value("string"),
         "shape": List(Value("int32")),
         "density": Value("binary"),  # raw float32 of (height, width)
@@ -111,7 +113,12 @@ def load_splits(dataset: str, seed: int) -> DatasetDict:
                 name: Dataset.from_list(
                     [row | {"image": encode_png(row["image"]), "mask": encode_png(row["mask"])} for row in rows],
                     features=Features(
-                        {"image": Image(), "points": List(List(Value("float32"))), "mask": Image(), "name": Value("string")}
+                        {
+                            "image": Image(),
+                            "points": List(List(Value("float32"))),
+                            "mask": Image(),
+                            "name": Value("string"),
+                        }
                     ),
                 )
                 for number, (name, size) in enumerate(SYNTHETIC_SPLITS.items())
@@ -298,7 +305,7 @@ def make_density(
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise ValueError("it holds NaN or infinite values")
     if kind == "dots":
-        return points_to_density(dots_to_points(array) , shape, sigma)
+        return points_to_density(dots_to_points(array), shape, sigma)
     if kind == "density":
         if array.ndim != 2 or (array < 0).any():
             raise ValueError("a density map is (height, width) with no value below 0")
@@ -306,9 +313,7 @@ def make_density(
     return instances_to_density(array, sigma) if kind == "instances" else mask_to_density(array, sigma)
 
 
-def resize_example(
-    array: np.ndarray, density: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def resize_example(array: np.ndarray, density: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Image `(height, width, channels)` and density `(height, width)` to (height, width), the count kept."""
     image = torch.from_numpy(array.astype(np.float32)).movedim(-1, 0)[None]
     image, mass = resize(image, torch.from_numpy(density)[None, None], size)

@@ -25,7 +25,9 @@ class CountingError(evaluate.Metric):
         return evaluate.MetricInfo(
             description=self.__doc__,
             citation="",
-            features=datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}),
+            features=datasets.Features(
+                {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
+            ),
         )
 
     def _compute(self, predictions, references) -> dict[str, float]:

@@ -1,0 +1,113 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from datasets import Dataset
+from PIL import Image
+from transformers.pipelines.pt_utils import KeyDataset
+
+from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
+
+
+def make_pipeline(architecture="unet", channels=1, **options):
+    torch.manual_seed(1)
+    options = {"widths": [8, 8, 8], "image_size": [64, 64]} | options
+    model = CellCounter(CellCounterConfig(architecture=architecture, num_channels=channels, **options))
+    if architecture == "unet":
+        torch.nn.init.constant_(model.network.head.bias, 2.0)  # some cells everywhere
+    return CellCountingPipeline(
+        model=model, image_processor=CellCounterImageProcessor(num_channels=channels), device="cpu"
+    )
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def counter():
+    return make_pipeline()
+
+
+def test_every_input_gives_the_same_count(counter, tmp_path):
+    array = noise(64, 64)
+    Image.fromarray(array).save(tmp_path / "image.png")
+    expected = counter(array)["count"]
+    data = Dataset.from_dict({"image": [str(tmp_path / "image.png")] * 3})
+    assert counter(Image.fromarray(array))["count"] == expected
+    assert counter(str(tmp_path / "image.png"))["count"] == expected
+    assert [row["count"] for row in counter([array, Image.fromarray(array)])] == [expected] * 2
+    assert [row["count"] for row in counter(KeyDataset(data, "image"), batch_size=2)] == pytest.approx([expected] * 3)
+    assert [row["count"] for row in counter(array for _ in range(2))] == [expected] * 2
+
+
+def test_batches_of_mixed_sizes_count_as_alone(counter):
+    images = [noise(64, 64), noise(33, 70, seed=1), noise(64, 64, seed=2), noise(20, 20, seed=3)]
+    alone = [counter(image)["count"] for image in images]
+    assert [row["count"] for row in counter(images, batch_size=4)] == pytest.approx(alone, rel=1e-5)
+
+
+def test_density_and_overlay(counter):
+    image = noise(50, 70)
+    result = counter(image, return_density=True, return_overlay=True)
+    assert result["density"].shape == (50, 70) and result["overlay"].size == (70, 50)
+    assert result["density"].sum() == pytest.approx(result["count"], rel=1e-4)
+    assert set(counter(image)) == {"count"}
+
+
+def test_tiles_count_no_cell_twice():
+    counter = make_pipeline(widths=[8, 8, 8])
+    image = noise(1024, 1024)
+    whole = counter(image, tile_size=4096, return_density=True)
+    tiled = counter(image, tile_size=200, overlap=60, return_density=True)  # rounded up to 200 and 64
+    assert tiled["count"] == pytest.approx(whole["count"], rel=0.005)
+    assert np.abs(tiled["density"] - whole["density"]).max() < 0.02 * whole["density"].max()
+    assert tiled["density"].sum(dtype=np.float64) == pytest.approx(tiled["count"], rel=1e-4)
+
+
+def test_a_large_image_needs_little_memory(tmp_path):
+    """8192 x 8192 pixels within 1 GB above the model's own, in a process of its own."""
+    script = """
+import resource, numpy as np
+from test_pipeline import make_pipeline
+counter = make_pipeline(widths=[16, 16, 16])
+counter(np.zeros((64, 64), np.uint8))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+image = np.zeros((8192, 8192), np.uint8); image[::7] = 90
+assert counter(image)["count"] > 0
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT / "tests/cell_counting",
+        env={"PYTHONPATH": f"{ROOT}/tests:{ROOT}/tests/cell_counting", "OMP_NUM_THREADS": "2", "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) < 1.0, done.stdout
+
+
+def test_the_regressors_never_tile():
+    counter = make_pipeline("regressor", widths=[4, 4])
+    assert isinstance(counter(noise(64, 64))["count"], float)
+    with pytest.raises(ValueError, match="64 x 64 pixels only"):
+        counter(noise(1024, 1024))
+    with pytest.raises(ValueError, match="only the 'unet'"):
+        counter(noise(64, 64), return_density=True)
+
+
+def test_an_image_without_anything_is_a_number(counter):
+    assert np.isfinite(counter(np.zeros((64, 64), np.uint8))["count"])
+
+
+def test_bad_images_are_named(counter, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not really")
+    whole = tmp_path / "whole.png"
+    Image.fromarray(noise(64, 64)).save(whole)
+    (tmp_path / "truncated.png").write_bytes(whole.read_bytes()[:900])
+    for name in ("broken.png", "truncated.png", "missing.png"):
+        with pytest.raises(ValueError, match=rf"cannot count in .*{name}"):
+            counter(str(tmp_path / name))
+    with pytest.raises(ValueError, match="NaN"):
+        counter(np.full((64, 64), np.nan))

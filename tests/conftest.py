@@ -1,0 +1,110 @@
+"""What several tests share: small simulated data, the recipe as a module, and one finished run."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # before anything imports huggingface_hub
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+TINY = {
+    "image_column": None,
+    "num_channels": 1,
+    "widths": [8, 8],
+    "validation_size": 3,
+    "test_size": 5,
+    "per_device_train_batch_size": 2,
+    "per_device_eval_batch_size": 2,
+    "num_train_epochs": 3,
+    "learning_rate": 0.003,
+    "weight_average": 0.9,
+    "precision": "fp32",
+    "seed": 3,
+}
+
+
+def pytest_collection_modifyitems(items):
+    if "HF_ENDPOINT" not in os.environ:
+        for item in items:
+            if "hub" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs HF_ENDPOINT, a Hub with the data sets"))
+
+
+def load_recipe(name: str):
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", ROOT / "recipes" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_pairs(folder: Path, number: int, size: int = 48) -> Path:
+    """A folder of `001cell.png` and `001dots.png`."""
+    from hf_recipes.cell_counting.synthetic import simulate_cells
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, cells in enumerate(simulate_cells(number, seed=11, size=size)):
+        dots = np.zeros((size, size), np.uint8)
+        for x, y in cells["points"]:
+            dots[int(y), int(x)] = 255
+        Image.fromarray(cells["image"]).save(folder / f"{index:03d}cell.png")
+        Image.fromarray(dots).save(folder / f"{index:03d}dots.png")
+    return folder
+
+
+def options(**values) -> list[str]:
+    """Options of the command line."""
+    words = []
+    for key, value in values.items():
+        if value is not None:
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def run_python(*words, env: dict | None = None, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
+    """A Python process of its own, with the output captured."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), **(env or {})}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300, **kwargs
+    )
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="session")
+def cell_recipe():
+    return load_recipe("cell_counting")
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs"), 16)
+
+
+@pytest.fixture(scope="session")
+def run_tiny(cell_recipe, pairs):
+    """`run_tiny(folder, **options)` runs the cell-counting recipe on the pairs in this process."""
+    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+
+    def call(folder: Path, **changes):
+        values = TINY | {"dataset": pairs, "output_dir": folder} | changes
+        parser = RecipeParser((cell_recipe.CellCountingArguments, RecipeTrainingArguments))
+        return cell_recipe.main(*parser.parse(options(**values)))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished_run(run_tiny, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "unet"
+    run_tiny(folder)
+    return folder

@@ -1,0 +1,94 @@
+import pytest
+import yaml
+
+from hf_recipes import arguments
+from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+
+
+@pytest.fixture
+def parser(cell_recipe):
+    return RecipeParser((cell_recipe.CellCountingArguments, RecipeTrainingArguments), prog="recipe")
+
+
+def write(tmp_path, **config):
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return str(file)
+
+
+def test_command_line_wins_over_yaml_over_defaults(parser, tmp_path):
+    file = write(tmp_path, learning_rate=0.5, widths=[4, 5], geometry=False, train_size=None, output_dir="here")
+    recipe, args = parser.parse(["--config", file, "--learning_rate", "0.25"])
+    assert args.learning_rate == 0.25
+    assert recipe.widths == [4, 5] and recipe.geometry is False and recipe.train_size is None
+    assert args.output_dir == "here"  # relative to where the command runs
+    assert recipe.sigma == 2.0 and args.save_total_limit == 2
+
+
+def test_yaml_scientific_notation_is_a_number(parser, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("learning_rate: 1e-3\nlr_scheduler_kwargs: {min_lr: 0.1}\n")  # YAML 1.1 reads 1e-3 as text
+    _, args = parser.parse(["--config", str(file)])
+    assert args.learning_rate == 0.001 and args.lr_scheduler_kwargs == {"min_lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"learnin_rate": 1}, ["'learnin_rate'", "'learning_rate'", "config.yaml"]),
+        ({"learning_rate": "fast"}, ["'learning_rate'", "'fast'", "config.yaml"]),
+        ({"train_size": 2.5}, ["'train_size'", "2.5"]),
+        ({"train_size": [1]}, ["'train_size'", "one value"]),
+        ({"widths": 3}, ["'widths'", "a list"]),
+        ({"geometry": 3}, ["'geometry'", "true or false"]),
+        ({"seed": True}, ["'seed'", "not a switch"]),
+        ({"learning_rate": None}, ["'learning_rate'", "needs a value"]),
+        ({"architecture": "vit"}, ["'architecture'", "vit", "unet"]),
+        ({"config": "other.yaml"}, ["'config'"]),
+    ],
+)
+def test_bad_yaml_ends_with_one_line(parser, tmp_path, capsys, config, words):
+    with pytest.raises(SystemExit) as stop:
+        parser.parse(["--config", write(tmp_path, **config)])
+    message = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message.count("\n") == 1 and all(word in message for word in words), message
+
+
+def test_bad_files_and_options_end_with_one_line(parser, tmp_path, capsys):
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    for argv, word in [
+        (["--config", str(tmp_path / "none.yaml")], "none.yaml"),
+        (["--config", str(tmp_path / "list.yaml")], "mapping"),
+        (["--config", str(tmp_path / "broken.yaml")], "not valid YAML"),
+        (["--learning_rat", "1"], "'learning_rate'"),
+        (["--seed", "x"], "seed"),
+    ]:
+        with pytest.raises(SystemExit):
+            parser.parse(argv)
+        message = capsys.readouterr().err
+        assert word in message and message.count("\n") == 1, message
+
+
+def test_help_explains_every_option(parser):
+    unexplained = [action.dest for action in parser._actions if not (action.help or "").strip()]
+    assert not [name for name in unexplained if name in {f.name for f in _own_fields(parser)}], unexplained
+    text = parser.format_help()
+    assert "--local_count_weight" in text and "weight of the local counts" in text
+
+
+def _own_fields(parser):
+    import dataclasses
+
+    recipe, training = parser.dataclass_types
+    own = set(RecipeTrainingArguments.__annotations__)
+    return [*dataclasses.fields(recipe), *(f for f in dataclasses.fields(training) if f.name in own)]
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_precision_follows_the_hardware(monkeypatch, tmp_path, hardware):
+    monkeypatch.setattr(arguments, "has_bf16", lambda: hardware)
+    assert RecipeTrainingArguments(output_dir=tmp_path).bf16 is hardware
+    assert RecipeTrainingArguments(output_dir=tmp_path, precision="fp32").trained_precision == "fp32"
+    assert RecipeTrainingArguments(output_dir=tmp_path, precision="bf16").trained_precision == "bf16"

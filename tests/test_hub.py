@@ -1,0 +1,126 @@
+"""Push to a Hub on loopback, and use what was pushed where `hf_recipes` cannot be imported."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, options, run_python
+from hub import card_errors, running_hub
+from PIL import Image
+
+CLEAN = "import sys; sys.modules['hf_recipes'] = None\n"  # importing it fails
+
+
+def hub_env(endpoint, tmp_path, token="hf_local"):
+    return {
+        "HF_ENDPOINT": endpoint,
+        "HF_TOKEN": token,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+
+
+def push(endpoint, tmp_path, pairs, folder, token="hf_local", check=True):
+    values = TINY | {"dataset": pairs, "output_dir": folder, "hub_model_id": "local/cells"}
+    return run_python(
+        ROOT / "recipes/cell_counting.py",
+        *options(**values),
+        "--push_to_hub",
+        env=hub_env(endpoint, tmp_path, token),
+        check=check,
+    )
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory, finished_run, pairs):
+    """A Hub with a finished run pushed to it: (endpoint, folder of the Hub, scratch folder)."""
+    scratch = tmp_path_factory.mktemp("hub")
+    with running_hub(scratch / "hub") as endpoint:
+        push(endpoint, scratch, pairs, finished_run)
+        yield endpoint, scratch / "hub/local/cells", scratch
+
+
+def test_what_is_pushed(pushed, finished_run):
+    _, repository, _ = pushed
+    names = {path.name for path in repository.iterdir()}
+    assert {"README.md", "config.json", "model.safetensors", "recipe.yaml", "all_results.json", "example.png",
+            "configuration_cell_counter.py", "modeling_cell_counter.py", "image_processing_cell_counter.py",
+            "pipeline_cell_counting.py", "the_eight_worst_images.png"} <= names  # fmt: skip
+    assert not {"training_args.bin", "settings.json", "checkpoint-12"} & names
+    assert (repository / "model.safetensors").read_bytes() == (finished_run / "model.safetensors").read_bytes()
+
+
+def test_a_clean_process_gets_the_same_numbers(pushed, finished_run):
+    from hf_recipes import CellCounter, CellCounterImageProcessor
+
+    endpoint, _, scratch = pushed
+    image = Image.open(finished_run / "example.png")
+    model = CellCounter.from_pretrained(finished_run)
+    inputs = CellCounterImageProcessor.from_pretrained(finished_run)(image)
+    expected = model(**inputs).counts.item()
+    script = f"""{CLEAN}
+import json
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModel, pipeline
+model = AutoModel.from_pretrained("local/cells", trust_remote_code=True)
+processor = AutoImageProcessor.from_pretrained("local/cells", trust_remote_code=True)
+image = Image.open({str(finished_run / "example.png")!r})
+named = pipeline("cell-counting", model="local/cells", trust_remote_code=True)
+inferred = pipeline(model="local/cells", trust_remote_code=True)
+print(json.dumps([model(**processor(image)).counts.item(), named(image)["count"], inferred(image)["count"],
+                  type(model).__module__]))
+"""
+    done = run_python("-c", script, env=hub_env(endpoint, scratch), cwd=scratch)
+    *counts, module = json.loads(done.stdout.splitlines()[-1])
+    assert "transformers_modules" in module
+    assert counts == pytest.approx([expected] * 3, abs=1e-5)
+
+
+def test_the_snippet_of_the_card_runs(pushed):
+    endpoint, repository, scratch = pushed
+    snippet = re.search(r"```python\n(.*?)```", (repository / "README.md").read_text(), re.S)[1]
+    done = run_python("-c", CLEAN + snippet, env=hub_env(endpoint, scratch), cwd=scratch)
+    assert re.search(r"\{'count': [\d.]+\}", done.stdout)
+
+
+def test_pushing_survives_a_busy_hub_and_a_cut_connection(tmp_path, finished_run, pairs):
+    with running_hub(tmp_path / "hub", ["PUT:503:1", "/commit/:503:1", "objects/batch:cut:1"]) as endpoint:
+        push(endpoint, tmp_path, pairs, finished_run)
+    assert (tmp_path / "hub/local/cells/model.safetensors").exists()
+
+
+def test_a_refused_push_is_one_line_and_the_next_succeeds(tmp_path, finished_run, pairs):
+    before = {path.name: path.stat().st_size for path in finished_run.iterdir() if path.is_file()}
+    with running_hub(tmp_path / "hub") as endpoint:
+        for token in ("hf_wrong", "hf_readonly"):
+            refused = push(endpoint, tmp_path, pairs, finished_run, token, check=False)
+            assert refused.returncode == 1
+            lines = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+            assert len(lines) == 1 and "Traceback" not in refused.stderr, refused.stderr[-2000:]
+            assert "token" in lines[0] or "rights" in lines[0] or "credentials" in lines[0], lines
+        assert {path.name: path.stat().st_size for path in finished_run.iterdir() if path.is_file()} == before
+        push(endpoint, tmp_path, pairs, finished_run)
+    assert (tmp_path / "hub/local/cells/model.safetensors").exists()
+
+
+def test_the_hub_of_the_tests_checks_cards(finished_run):
+    card = (finished_run / "README.md").read_text()
+    assert card_errors(card) == []
+    assert card_errors("# no metadata") and card_errors(card.replace("license:", "licence:"))
+    assert card_errors(re.sub(r"value: [\d.]+", "value: good", card))
+
+
+def test_the_card_says_what_was_measured(finished_run):
+    card, results = (
+        (finished_run / "README.md").read_text(),
+        json.loads((finished_run / "all_results.json").read_text()),
+    )
+    assert f"{results['test_mae']:.4g}" in card and "training mean" in card and "(chosen)" in card
+    assert "threshold and components" in card and "num_train_epochs: 3" in card
+    for figure in re.findall(r"\]\(([\w.]+\.png)\)", card):
+        assert np.asarray(Image.open(finished_run / figure)).std() > 1, figure
+    assert (
+        "More information needed" not in card and "None" not in card and "nan" not in card.lower().split("## data")[0]
+    )

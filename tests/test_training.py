@@ -1,0 +1,150 @@
+import json
+import logging
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import ROOT, TINY, options, run_python
+
+from hf_recipes import training
+from hf_recipes.training import last_whole_checkpoint, write_json
+
+FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
+
+
+def results(folder):
+    return json.loads((folder / "all_results.json").read_text())
+
+
+def test_a_run_writes_everything_and_is_not_trained_again(run_tiny, finished_run):
+    found = {path.name for path in finished_run.iterdir()}
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "README.md", "recipe.yaml", "overlay.png",
+            "example.png", "modeling_cell_counter.py", "pipeline_cell_counting.py"} <= found  # fmt: skip
+    assert not any(name.endswith(".tmp") for name in found)
+    before, weights = results(finished_run), (finished_run / "model.safetensors").stat().st_mtime_ns
+    assert run_tiny(finished_run) == before
+    assert (finished_run / "model.safetensors").stat().st_mtime_ns == weights
+    with pytest.raises(ValueError, match=r"learning_rate \(0.003 then, 0.1 now\)"):
+        run_tiny(finished_run, learning_rate=0.1)
+
+
+def test_the_recipe_file_makes_the_same_run_again(finished_run, pairs, tmp_path):
+    done = run_python(
+        ROOT / "recipes/cell_counting.py", "--config", finished_run / "recipe.yaml", "--output_dir", tmp_path / "again"
+    )
+    assert done.returncode == 0
+    assert results(tmp_path / "again")["test_mae"] == pytest.approx(results(finished_run)["test_mae"], abs=1e-5)
+
+
+@pytest.mark.parametrize(("how", "step"), [("step", 7), ("save", 8)])
+def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(finished_run, pairs, tmp_path, how, step):
+    """4 steps an epoch: killed in the middle of the second epoch, and while its checkpoint is written."""
+    folder = tmp_path / "run"
+    words = options(**TINY | {"dataset": pairs, "output_dir": folder})
+    script = ROOT / "tests/interrupted_run.py"
+    killed = run_python(script, how, step, *words, check=False)
+    assert killed.returncode == -9
+    assert (folder / "checkpoint-8").exists() == (how == "save") and not (folder / "all_results.json").exists()
+    again = run_python(script, "never", 0, *words)
+    assert ("Skipping" in again.stdout + again.stderr) == (how == "save")
+    state = json.loads((folder / "trainer_state.json").read_text())
+    assert [row["step"] for row in state["log_history"] if "eval_mae" in row] == [4, 8, 12]
+    for key in FINAL:
+        assert results(folder)[key] == pytest.approx(results(finished_run)[key], abs=1e-5), key
+
+
+def test_a_checkpoint_is_whole_only_with_all_its_files(tmp_path, caplog):
+    for step in (10, 20, 100):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"12345")
+        write_json(folder / "complete.json", {"model.safetensors": 5})
+    assert last_whole_checkpoint(tmp_path).endswith("checkpoint-100")
+    (tmp_path / "checkpoint-100/model.safetensors").write_bytes(b"123")
+    (tmp_path / "checkpoint-20/complete.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        assert last_whole_checkpoint(tmp_path).endswith("checkpoint-10")
+    assert "checkpoint-100" in caplog.text and "checkpoint-20" in caplog.text
+    shutil.rmtree(tmp_path / "checkpoint-10")
+    assert last_whole_checkpoint(tmp_path) is None
+
+
+def test_a_full_disk_loses_nothing(run_tiny, finished_run, tmp_path, monkeypatch):
+    save = training.Trainer._save_optimizer_and_scheduler
+
+    def full(self, output_dir):
+        if self.state.global_step == 8:
+            raise OSError(28, "No space left on device")
+        save(self, output_dir)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Trainer, "_save_optimizer_and_scheduler", full)
+        with pytest.raises(OSError, match=r"cannot write the checkpoint .*checkpoint-8.*No space left.*goes on"):
+            run_tiny(folder)
+    assert last_whole_checkpoint(folder).endswith("checkpoint-4") and not (folder / "checkpoint-8").exists()
+    run_tiny(folder)
+    assert results(folder)["test_mae"] == pytest.approx(results(finished_run)["test_mae"], abs=1e-5)
+
+
+def test_a_folder_that_cannot_be_written_is_named(run_tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write to --output_dir .*file/run"):
+        run_tiny(tmp_path / "file" / "run")
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(run_tiny, tmp_path):
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        run_tiny(tmp_path / "run", learning_rate=1e30, optim="sgd", max_grad_norm=0)
+
+
+def test_the_average_is_what_is_saved(finished_run):
+    import safetensors.torch as st
+
+    last = finished_run / "checkpoint-12"
+    average, trained = st.load_file(last / "model.safetensors"), st.load_file(last / "trained_weights.safetensors")
+    final = st.load_file(finished_run / "model.safetensors")
+    name = "network.head.weight"
+    assert torch.equal(final[name], average[name]) and not torch.equal(average[name], trained[name])
+
+
+def test_augmentation_is_seeded_by_seed_step_and_process():
+    def draw(seed=1, process=0, step=5, calls=1):
+        trainer = SimpleNamespace(
+            args=SimpleNamespace(seed=seed, process_index=process),
+            state=SimpleNamespace(global_step=step),
+            place=(-1, 0),
+        )
+        for _ in range(calls):
+            generator = training.RecipeTrainer.batch_generator(trainer)
+        return torch.rand(1, generator=generator).item()
+
+    assert draw() == draw()
+    assert len({draw(), draw(seed=2), draw(process=1), draw(step=6), draw(calls=2)}) == 5
+
+
+def test_batch_norm_is_frozen_after_its_share_of_the_steps(run_tiny, tmp_path, monkeypatch):
+    seen, step = [], training.Trainer.compute_loss
+
+    def spy(self, model, *args, **kwargs):
+        norms = [m.training for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        seen.append((self.state.global_step, all(norms), any(norms)))
+        return step(self, model, *args, **kwargs)
+
+    monkeypatch.setattr(training.Trainer, "compute_loss", spy)
+    run_tiny(tmp_path / "run", freeze_batch_norm_at=0.5)
+    assert seen == [(step, step < 6, step < 6) for step in range(12)]
+
+
+def test_two_processes_measure_and_learn_what_one_does(finished_run, pairs, tmp_path):
+    script, one, two = ROOT / "tests/two_processes.py", tmp_path / "one.json", tmp_path / "two.json"
+    run_python(script, finished_run, pairs, one)
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", ROOT / "recipes/accelerate/multi_cpu.yaml"]
+    run_python(*launcher, script, finished_run, pairs, two)
+    one, two = json.loads(one.read_text()), json.loads(two.read_text())
+    assert (one["world_size"], two["world_size"]) == (1, 2)
+    assert set(one["metrics"]) == set(two["metrics"]) and "eval_mae" in one["metrics"]
+    for key, value in one["metrics"].items():
+        assert two["metrics"][key] == pytest.approx(value, abs=1e-5), key
+    assert len(one["losses"]) == 8 and two["losses"] == pytest.approx(one["losses"], abs=1e-4)
