@@ -134,7 +134,7 @@ class RecipeParser(HfArgumentParser):
             self.error(f"{file} is not valid YAML: {' '.join(str(error).split())}")
         if not isinstance(config or {}, dict):
             self.error(f"{file} holds a {type(config).__name__}; a config is a mapping of options to values")
-        actions = {action.dest: action for action in self._actions}
+        actions = {action.dest: action for action in reversed(self._actions)}  # --no_x comes after --x
         options = {}
         for key, value in (config or {}).items():
             if key not in actions or key in ("config", "help"):

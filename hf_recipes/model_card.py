@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
+UNNAMED = "YOUR_NAME/YOUR_MODEL"  # the model's id in a card until it is pushed
 LIBRARIES = ("transformers", "datasets", "accelerate", "torch", "numpy")
 
 
@@ -87,7 +88,7 @@ class Report:
 def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     """Write `README.md` and its figures: with the test's results once there are any, with the training so far before."""
     info, report, results = trainer.card, trainer.report, trainer.report.results
-    model_id = trainer.args.hub_model_id or f"me/{Path(trainer.args.output_dir).name}"
+    model_id = trainer.args.hub_model_id or UNNAMED
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
     data = ModelCardData(
         library_name="transformers",
@@ -144,6 +145,11 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     part = folder / "README.md.tmp"
     part.write_text(str(card))
     os.replace(part, folder / "README.md")
+
+
+def name_model(card: str, model_id: str) -> str:
+    """A card that was written before the model had an id, with its id."""
+    return card.replace(UNNAMED, model_id)
 
 
 def save_figures(report: Report, folder: Path) -> None:

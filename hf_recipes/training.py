@@ -26,7 +26,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
-from .model_card import CardInfo, Report, write_card
+from .model_card import CardInfo, Report, name_model, write_card
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +85,16 @@ class RecipeTrainer(Trainer):
 
     def __init__(
         self,
-        *args,
+        *,
+        args: RecipeTrainingArguments,
         card: CardInfo,
         augment: Callable[[dict, torch.Generator], dict] | None = None,
         reduce: Callable[[dict, Any], tuple[dict, dict]] | None = None,
         pipeline_class: type | None = None,
         **kwargs,
     ):
-        super().__init__(*args, **kwargs)
+        check_writable(Path(args.output_dir))
+        super().__init__(args=args, **kwargs)
         self.card, self.augment, self.reduce, self.pipeline_class = card, augment, reduce, pipeline_class
         self.report = Report()
         self.clock = WallClock()
@@ -255,11 +257,13 @@ class RecipeTrainer(Trainer):
         """
         if not self.is_world_process_zero():
             return None
+        readme = Path(self.args.output_dir) / "README.md"
         token = token or self.args.hub_token
         for attempt in range(1, 5):
             try:
                 if self.hub_model_id is None:
                     self.init_hf_repo(token=token, private=private)
+                readme.write_text(name_model(readme.read_text(), self.hub_model_id))
                 return HfApi().upload_folder(
                     repo_id=self.hub_model_id,
                     folder_path=self.args.output_dir,
@@ -273,9 +277,8 @@ class RecipeTrainer(Trainer):
                 response = getattr(error, "response", None)
                 status = getattr(response, "status_code", None)
                 if attempt == 4 or (status is not None and status < 500 and status != 429):
-                    reason = " ".join(str(error).split())[:300]
                     raise RuntimeError(
-                        f"pushing {self.hub_model_id or self.args.hub_model_id} failed: {reason} "
+                        f"pushing {self.hub_model_id or self.args.hub_model_id} failed: {hub_problem(error)}. "
                         f"The model is whole in {self.args.output_dir}; start the same command again to push it"
                     ) from error
                 logger.warning("Push failed (%s); trying again, %d of 3", status or error, attempt)
@@ -346,7 +349,18 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         if args.log_level == "debug":
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {hub_problem(error) if isinstance(error, HfHubHTTPError) else error}")
+
+
+def hub_problem(error: Exception) -> str:
+    """Why a request to the Hub failed, and what to do, in one line."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    reason = " ".join((getattr(error, "server_message", None) or str(error)).split())[:300]
+    if status == 401:
+        return f"the Hub does not know the token ({reason}); log in with `hf auth login` or set HF_TOKEN"
+    if status == 403:
+        return f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
+    return reason
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
@@ -357,8 +371,7 @@ def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     return {"options": options, "digest": digest}
 
 
-def check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """The output folder can be written and holds no run of other settings."""
+def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f"probe-{os.getpid()}.tmp"
@@ -366,6 +379,10 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
         probe.unlink()
     except OSError as error:
         raise OSError(f"cannot write to --output_dir {folder}: {error.strerror or error}") from error
+
+
+def check_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """The output folder holds no run of other settings."""
     before = read_json(folder / SETTINGS_FILE)
     if before is not None and before["digest"] != settings["digest"]:
         then, now = before["options"], settings["options"]

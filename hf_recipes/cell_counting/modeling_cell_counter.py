@@ -145,6 +145,23 @@ class CellCounter(PreTrainedModel):
             init.ones_(module.running_var)
             init.zeros_(module.num_batches_tracked)
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info: bool = False, **kwargs):
+        """As `PreTrainedModel.from_pretrained`, but weights that are missing or of another shape are an error.
+
+        Raises:
+            ValueError: when the checkpoint does not hold every weight of this network; transformers would draw the
+                missing ones at random with a warning, and the model would count nonsense.
+        """
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        lost = sorted([*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])])
+        if lost:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} does not hold the weights of a cell counter with architecture "
+                f"{model.config.architecture!r}: {len(lost)} are missing or of another shape, the first is {lost[0]}"
+            )
+        return (model, info) if output_loading_info else model
+
     @property
     def stride(self) -> int:
         """Pixels between two places of the coarsest features: images and tiles are aligned to it."""

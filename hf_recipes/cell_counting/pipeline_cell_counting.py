@@ -38,6 +38,10 @@ class CellCountingPipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = False
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.model.eval()  # a model straight from training would normalise by the batch
+
     def _sanitize_parameters(
         self, return_density=None, return_overlay=None, tile_size=None, overlap=None, timeout=None
     ) -> tuple[dict, dict, dict]:
