@@ -110,11 +110,13 @@ def expand(names: list[str]) -> list[str]:
 
 
 def run_studies(args: argparse.Namespace) -> int:
-    from .study import run_study, write_page
+    from .study import load_study, run_study, write_page
 
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)
-        write_page(study)
+        # the page shows all studies of the task, and what is done of each
+        siblings = [study.file.parent / path.name for path in sorted(study.file.parent.glob("study_*.yaml"))]
+        print(write_page([load_study(path) for path in siblings]))
     return 0
 
 

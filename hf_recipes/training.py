@@ -35,8 +35,10 @@ MANIFEST_FILE = "complete.json"  # in a checkpoint: its files and their sizes, w
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
 NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
-OUTWARD = ("output_dir", "push_to_hub", "hub_", "logging_", "log_", "report_to", "run_name", "disable_tqdm", "project",
-           "trackio", "include_num", "save_", "resume_from_checkpoint", "dataloader_", "ddp_", "local_rank", "use_cpu", "bf16", "debug")  # fmt: skip
+OUTWARD = tuple(
+    "output_dir push_to_hub hub_ logging_ log_ report_to run_name disable_tqdm project trackio include_num save_ debug "
+    "resume_from_checkpoint dataloader_ ddp_ local_rank use_cpu bf16".split()
+)
 
 
 class WallClock(TrainerCallback, ExportableState):
@@ -359,7 +361,9 @@ def hub_problem(error: Exception) -> str:
     if status == 401:
         return f"the Hub does not know the token ({reason}); log in with `hf auth login` or set HF_TOKEN"
     if status == 403:
-        return f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
+        return (
+            f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
+        )
     return reason
 
 

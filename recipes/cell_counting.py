@@ -2,7 +2,7 @@
 
     accelerate launch recipes/cell_counting.py --config recipes/cell_counting/quickstart.yaml
 
-Every YAML beside this file's folder is one measured configuration; model_cards/cell_counting.md compares them.
+Every YAML in recipes/cell_counting is a measured configuration; model_cards/cell_counting.md compares them.
 """
 
 from dataclasses import dataclass, field
@@ -35,8 +35,11 @@ class CellCountingArguments:
     label_column: str | None = field(
         default=None, metadata={"help": "Column of annotations; found by name if not given."}
     )
-    label_kind: Literal["points", "dots", "mask", "instances", "density"] | None = field(
+    label_kind: Literal["points", "dots", "mask", "binary", "instances", "density"] | None = field(
         default=None, metadata={"help": "What that column holds; told from its name if not given."}
+    )
+    reference_column: str | None = field(
+        default=None, metadata={"help": "Column that validation and test are measured against, if not label_column."}
     )
     drop_outside_points: bool = field(default=False, metadata={"help": "Drop points outside their image, do not fail."})
     train_size: int | None = field(
@@ -76,6 +79,7 @@ def main(recipe: CellCountingArguments, args: RecipeTrainingArguments) -> dict[s
             image_column=recipe.image_column,
             label_column=recipe.label_column,
             label_kind=recipe.label_kind,
+            reference_column=recipe.reference_column,
             sigma=recipe.sigma,
             image_size=recipe.image_size,
             train_size=recipe.train_size,

@@ -99,6 +99,13 @@ def test_a_loss_that_is_not_a_number_stops_the_run(run_tiny, tmp_path):
         run_tiny(tmp_path / "run", learning_rate=1e30, optim="sgd", max_grad_norm=0)
 
 
+def test_the_clock_adds_up_over_resumed_runs():
+    clock = training.WallClock()
+    state = SimpleNamespace(stateful_callbacks={"WallClock": {"args": {"seconds": 100.0}, "attributes": {}}})
+    clock.on_train_begin(None, state, None)
+    assert 100 <= clock.seconds < 101 and clock.state()["args"]["seconds"] >= 100
+
+
 def test_the_average_is_what_is_saved(finished_run):
     import safetensors.torch as st
 

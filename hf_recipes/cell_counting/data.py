@@ -12,14 +12,14 @@ from datasets import Dataset, DatasetDict, Features, Image, List, Value, concate
 from PIL import Image as PILImage
 
 from .augmentation import resize
-from .density import dots_to_points, instances_to_density, mask_to_density, outside_points, points_to_density
+from .density import dots_to_points, mask_to_density, outside_points, points_to_density
 from .image_processing_cell_counter import CellCounterImageProcessor
 from .synthetic import simulate_cells
 
 logger = logging.getLogger(__name__)
 
 IMAGE_COLUMNS = ("image", "img", "images")
-# column name -> kind of annotation; `mask` holds two values (binary) or one per cell (instances)
+# column name -> kind of annotation; a `mask` of two values is taken as `binary`, of more as `instances`
 LABEL_KINDS = {
     "points": "points",
     "centers": "points",
@@ -27,10 +27,12 @@ LABEL_KINDS = {
     "dot_image": "dots",
     "mask": "mask",
     "label": "mask",
+    "binary": "binary",
     "instances": "instances",
     "density": "density",
 }
 PAIRED_FILE = re.compile(r"^(.*?)[_-]?(cell|cells|image|img|dots|mask|density)\.(png|tif|tiff|jpg|jpeg|bmp)$", re.I)
+SPLITS = ("train", "validation", "test")
 SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
 DECODED = Features(
     {
@@ -53,6 +55,7 @@ def load_cells(
     image_column: str | None = None,
     label_column: str | None = None,
     label_kind: str | None = None,
+    reference_column: str | None = None,
     sigma: float = 2.0,
     image_size: tuple[int, int] | None = None,
     train_size: int | None = None,
@@ -65,10 +68,12 @@ def load_cells(
 
     Args:
         dataset: a Hub id; a folder that `load_dataset` reads; a folder of pairs such as `001cell.png` and
-            `001dots.png` (or `mask`, `density`); or `synthetic`.
+            `001dots.png` (or `mask`, `density`), or of folders `train` and `test` of them; or `synthetic`.
         processor: says how many channels an image gets.
         image_column, label_column, label_kind: found by name where None; see `LABEL_KINDS`. `points` are lists of
-            [x, y] in pixels; `dots`, `mask`, `instances` and `density` are images or nested lists of the image's size.
+            [x, y] in pixels; `dots`, `mask`, `binary`, `instances` and `density` are images or nested lists of the image's
+            size.
+        reference_column: what validation and test are measured against, where it is not `label_column`.
         sigma: of the Gaussian around each cell, in pixels of the original image.
         image_size: (height, width) to resize every image to; the density keeps its mass.
         train_size, validation_size: examples drawn by `seed` from the training split, all the rest and a fifth by
@@ -83,11 +88,12 @@ def load_cells(
     splits = load_splits(dataset, seed)
     image_column, label_column, label_kind = find_columns(splits, image_column, label_column, label_kind)
     splits = draw_splits(splits, train_size, validation_size, test_size, seed)
+    reference, reference_kind = label_column, label_kind
+    if reference_column is not None:
+        _, reference, reference_kind = find_columns(splits, image_column, reference_column, None)
     decode = partial(
         decode_row,
         image_column=image_column,
-        label_column=label_column,
-        label_kind=label_kind,
         processor=processor,
         sigma=sigma,
         image_size=image_size,
@@ -96,7 +102,12 @@ def load_cells(
     for name, split in splits.items():
         split = split.cast_column(image_column, Image(decode=False)) if image_column in split.features else split
         splits[name] = split.map(
-            partial(decode, split_name=name),
+            partial(
+                decode,
+                split_name=name,
+                label_column=label_column if name == "train" else reference,
+                label_kind=label_kind if name == "train" else reference_kind,
+            ),
             with_indices=True,
             remove_columns=split.column_names,
             features=DECODED,
@@ -127,6 +138,9 @@ def load_splits(dataset: str, seed: int) -> DatasetDict:
         )
     folder = Path(dataset)
     if folder.is_dir():
+        split_pairs = {split: find_pairs(folder / split) for split in SPLITS if (folder / split).is_dir()}
+        if any(split_pairs.values()):
+            return DatasetDict({split: pairs for split, pairs in split_pairs.items() if pairs})
         pairs = find_pairs(folder)
         if pairs:
             return DatasetDict({"train": pairs})
@@ -310,7 +324,7 @@ def make_density(
         if array.ndim != 2 or (array < 0).any():
             raise ValueError("a density map is (height, width) with no value below 0")
         return array.astype(np.float32)
-    return instances_to_density(array, sigma) if kind == "instances" else mask_to_density(array, sigma)
+    return mask_to_density(array, kind, sigma)
 
 
 def resize_example(array: np.ndarray, density: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -78,7 +78,7 @@ def split_touching(mask: np.ndarray) -> np.ndarray:
     distance = ndimage.distance_transform_edt(mask)
     components = connected_components(mask, connectivity=1)
     radii = ndimage.maximum(distance, components, np.arange(1, components.max() + 1)) if components.any() else [1]
-    apart = max(1, int(round(0.5 * float(np.median(radii)))))
+    apart = max(1, round(0.5 * float(np.median(radii))))
     peaks = peak_local_max(ndimage.gaussian_filter(distance, 1), min_distance=apart, labels=components)
     markers = np.zeros(mask.shape, int)
     markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
@@ -93,8 +93,12 @@ def instances_to_density(instances: np.ndarray, sigma: float) -> np.ndarray:
     return spread(np.where(labels > 0, 1 / np.maximum(areas, 1)[labels], 0), sigma)
 
 
-def mask_to_density(mask: np.ndarray, sigma: float) -> np.ndarray:
-    """A binary mask (two values) is split into cells; more values are instances: float32 `(height, width)`."""
+def mask_to_density(mask: np.ndarray, kind: str, sigma: float) -> np.ndarray:
+    """Every cell's mass of 1 over its pixels: float32 `(height, width)`.
+
+    `kind` is `instances` (a value per cell), `binary` (cells above 0, touching ones are split here) or `mask`, which is
+    binary if it holds at most two values.
+    """
     mask = mask.max(-1) if mask.ndim == 3 else mask
-    binary = len(np.unique(mask)) <= 2
+    binary = kind == "binary" or (kind == "mask" and len(np.unique(mask)) <= 2)
     return instances_to_density(split_touching(mask) if binary else mask, sigma)

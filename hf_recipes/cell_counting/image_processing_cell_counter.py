@@ -51,17 +51,21 @@ class CellCounterImageProcessor(BaseImageProcessor):
         Arrays are `(height, width)`, `(height, width, channels)` or `(channels, height, width)` of 1, 3 or 4 channels.
 
         Raises:
-            ValueError: for other shapes, empty images, and NaN or infinite values.
+            ValueError: for other shapes and types of number, empty images, and NaN or infinite values.
         """
         if isinstance(image, Image.Image):
-            # 16-bit ("I;16"), 32-bit ("I") and float ("F") images keep their depth; all else is 8-bit in PIL
-            if image.mode not in ("L", "RGB", "I", "F") and not image.mode.startswith("I;16"):
-                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+            # PIL has 16-bit ("I;16", or "I" of 32 bits), float ("F") and 8-bit images; only the last come in many modes
+            if image.mode == "I" and 0 <= image.getextrema()[0] and image.getextrema()[1] < 2**16:
+                image = np.asarray(image).astype(np.uint16)
+            elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
+                image = image.convert("RGB")
         array = image.numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
         if array.dtype == bool:
             array = array.astype(np.uint8) * 255
-        if array.dtype == np.int32 and isinstance(image, Image.Image):
-            array = array.astype(np.uint16 if array.size and array.max(initial=0) < 2**16 else np.uint32)
+        if array.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+            raise ValueError(
+                f"an image is uint8, uint16 or float; got {array.dtype}, whose range says nothing; convert it"
+            )
         if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
             array = np.moveaxis(array, 0, -1)
         if array.ndim == 2:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -94,7 +95,7 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(
             nn.Sequential(*convolution(width + below, width), *convolution(width, width))
-            for width, below in zip(widths, widths[1:])
+            for width, below in pairwise(widths)
         )
         self.head = nn.Conv2d(widths[0], 1, 1)
 

@@ -43,7 +43,10 @@ def labels_of_every_kind():
     }
 
 
-def save_folder(folder, label=("points", POINTS, List(List(Value("float32")))), images=None, **splits):
+POINTS_COLUMN = ("points", POINTS, List(List(Value("float32"))))
+
+
+def save_folder(folder, label=POINTS_COLUMN, images=None, **splits):
     """A data set on disk as `load_dataset(folder)` reads it: parquet by split."""
     name, value, feature = label
     for split, number in (splits or {"train": 6, "test": 2}).items():
@@ -76,6 +79,10 @@ def test_a_folder_of_pairs(processor, tmp_path):
     assert {name: len(split) for name, split in splits.items()} == {"train": 5, "validation": 2, "test": 3}
     names = [name for split in splits.values() for name in split["name"]]
     assert len(set(names)) == 10 and all(name.endswith("cell.png") for name in names)
+    for split, number in (("train", 6), ("test", 2)):
+        write_pairs(tmp_path / "split" / split, number)
+    splits = load_cells(str(tmp_path / "split"), processor, train_size=4)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 4, "validation": 2, "test": 2}
     (folder / "003dots.png").unlink()
     with pytest.raises(ValueError, match=r"003cell\.png has no partner"):
         load_cells(str(folder), processor, test_size=3)
@@ -86,6 +93,10 @@ def test_synthetic_cells(processor):
     assert {name: len(split) for name, split in splits.items()} == {"train": 64, "validation": 16, "test": 24}
     masks = load_cells("synthetic", processor, label_column="mask", label_kind="instances")
     points, shown = np.array(splits["test"]["count"]), np.array(masks["test"]["count"])
+    mixed = load_cells("synthetic", processor, label_column="mask", label_kind="binary", reference_column="points")
+    assert np.allclose(mixed["test"]["count"], points) and not np.allclose(
+        mixed["train"]["count"], masks["train"]["count"]
+    )
     assert (shown <= points + 0.01).all() and shown.sum() > 0.85 * points.sum()  # a mask hides cells under others
 
 

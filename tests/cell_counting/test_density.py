@@ -34,7 +34,7 @@ def test_the_mass_lies_where_the_point_is():
 
 def test_no_cells_no_density():
     assert points_to_density(np.zeros((0, 2)), (8, 8), 2).sum() == 0
-    assert mask_to_density(np.zeros((8, 8), np.uint8), 2).sum() == 0
+    assert mask_to_density(np.zeros((8, 8), np.uint8), "mask", 2).sum() == 0
     assert len(dots_to_points(np.zeros((8, 8)))) == 0
 
 
@@ -59,9 +59,16 @@ def test_touching_cells_are_split():
     assert instances.shape == shape and len(np.unique(instances)) == 5
     assert np.array_equal(instances > 0, mask)
     assert instances[30, 20] != instances[30, 37]
-    density = mask_to_density(mask.astype(np.uint8) * 255, 1.0)
+    density = mask_to_density(mask.astype(np.uint8) * 255, "mask", 1.0)
     assert density.sum(dtype=np.float64) == pytest.approx(4, abs=1e-3)
     assert density[:, :28].sum() == pytest.approx(1, abs=0.05)
+
+
+def test_a_mask_of_many_values_can_be_read_as_binary():
+    mask = disk((60, 90), 20, 30, 10) * 3 + disk((60, 90), 70, 20, 9) * 5
+    mask[30, 25] = 4
+    assert mask_to_density(mask, "mask", 1.0).sum() == pytest.approx(3, abs=1e-3)
+    assert mask_to_density(mask, "binary", 1.0).sum() == pytest.approx(2, abs=1e-3)
 
 
 def test_instances_keep_their_mass():

@@ -19,6 +19,7 @@ def as_modes():
         "rgba": Image.fromarray(alpha),
         "palette": palette,
         "16 bit": Image.fromarray((GRADIENT * 65535).round().astype(np.uint16)),
+        "16 bit in 32": Image.fromarray((GRADIENT * 65535).round().astype(np.int32)),
         "float": Image.fromarray(GRADIENT.astype(np.float32)),
         "array": eight,
         "channels first": np.moveaxis(rgb, -1, 0),
@@ -75,6 +76,8 @@ def test_bad_images_are_explained():
         processor([np.zeros((2, 3, 4, 5))])
     with pytest.raises(ValueError, match=r"\(0, 4"):
         processor(np.zeros((0, 4)))
+    with pytest.raises(ValueError, match="int64"):
+        processor(np.zeros((4, 4), np.int64))
     with pytest.raises(ValueError, match="num_channels"):
         CellCounterImageProcessor(num_channels=2)
 

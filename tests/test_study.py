@@ -1,0 +1,95 @@
+import json
+
+import pytest
+import yaml
+from conftest import ROOT, TINY
+
+from hf_recipes import study
+from hf_recipes.study import load_study, mean_and_deviation, run_study, write_page
+
+STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
+
+
+@pytest.fixture
+def small_study(tmp_path, pairs, monkeypatch):
+    """A study of one variant and two seeds on the pairs, in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    options = {key: value for key, value in TINY.items() if value is not None and key != "seed"}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(options | {"num_train_epochs": 1}))
+    section = {
+        "title": "One",
+        "seeds": [0, 1],
+        "baselines": True,
+        "cards": ["tiny"],
+        "published": {"Somebody": "1.0 ± 0.1"},
+        "variants": {"tiny": {"config": str(tmp_path / "tiny.yaml")}},
+    }
+    file = tmp_path / "study_1.yaml"
+    recipe = str(ROOT / "recipes/cell_counting.py")
+    metrics = {"test_mae": "test MAE", "eval_mae": "validation MAE"}
+    file.write_text(yaml.safe_dump({"recipe": recipe, "metrics": metrics, "sections": [section]}))
+    return file
+
+
+def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, capsys, monkeypatch):
+    passed_on = ["--dataset", str(pairs)]
+    page = write_page([run_study(small_study, passed_on=passed_on)])
+    results = [
+        json.loads(path.read_text()) for path in sorted((tmp_path / "model_cards/results/cell_counting").iterdir())
+    ]
+    assert [(result["variant"], result["seed"]) for result in results] == [("tiny", 0), ("tiny", 1)]
+    assert capsys.readouterr().out.count("test MAE") == 2
+    text = page.read_text()
+    assert mean_and_deviation([result["results"]["test_mae"] for result in results]) in text
+    assert "ridge on intensities" in text and "*published:* Somebody | " in text and "2 CPU threads" in text
+    assert (tmp_path / "model_cards/cell_counting/study_1_0.png").exists()
+    card = (tmp_path / "model_cards/cell_counting/tiny/README.md").read_text()
+    assert f"{results[0]['results']['test_mae']:.4g}" in card and str(tmp_path) not in text
+
+    def fail(*args):
+        raise AssertionError("a finished run was run again")
+
+    monkeypatch.setattr(study, "run_variant", fail)
+    write_page([run_study(small_study, passed_on=passed_on)])
+    config = tmp_path / "tiny.yaml"
+    config.write_text(config.read_text() + "sigma: 3.0\n")  # other options: the old results no longer count
+    with pytest.raises(AssertionError, match="run again"):
+        run_study(small_study, passed_on=passed_on)
+    assert load_study(small_study).results("tiny") == []
+
+
+def test_a_failing_run_names_its_reason_and_log(small_study):
+    with pytest.raises(RuntimeError, match=r"tiny with seed 0 failed: error: .*nowhere does not exist.*log\.txt"):
+        run_study(small_study, passed_on=["--dataset", "/nowhere"])
+
+
+def test_unknown_variants_and_sections_are_named(small_study):
+    with pytest.raises(ValueError, match="no variant other; it has tiny"):
+        run_study(small_study, only=["other"])
+    data = yaml.safe_load(small_study.read_text())
+    data["sections"][0]["variants"]["ghost"] = None
+    small_study.write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match="no section defines the variants ghost"):
+        load_study(small_study)
+
+
+def test_means_have_the_digits_that_their_spread_allows():
+    assert mean_and_deviation([2.0, 2.5, 3.0]) == "2.50 ± 0.50"
+    assert mean_and_deviation([101.0, 145.0]) == "123 ± 31"
+    assert mean_and_deviation([0.9512]) == "0.9512" and mean_and_deviation([None]) is None
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_the_studies_of_the_project_are_valid(file, monkeypatch, cell_recipe):
+    """Every variant parses with its recipe's options."""
+    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+
+    monkeypatch.chdir(ROOT)
+    loaded = load_study(file)
+    parser = RecipeParser((cell_recipe.CellCountingArguments, RecipeTrainingArguments))
+    for variant in loaded.variants.values():
+        words = ["--config", str(variant.config)]
+        for key, value in variant.options.items():
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+        recipe, _ = parser.parse(words)
+        assert "local/" not in recipe.dataset
