@@ -35,9 +35,26 @@ MANIFEST_FILE = "complete.json"  # in a checkpoint: its files and their sizes, w
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
 NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
-OUTWARD = tuple(
-    "output_dir push_to_hub hub_ logging_ log_ report_to run_name disable_tqdm project trackio include_num save_ debug "
-    "resume_from_checkpoint dataloader_ ddp_ local_rank use_cpu bf16".split()
+OUTWARD = (
+    "output_dir",
+    "push_to_hub",
+    "hub_",
+    "logging_",
+    "log_",
+    "report_to",
+    "run_name",
+    "disable_tqdm",
+    "project",
+    "trackio",
+    "include_num",
+    "save_",
+    "debug",
+    "resume_from_checkpoint",
+    "dataloader_",
+    "ddp_",
+    "local_rank",
+    "use_cpu",
+    "bf16",
 )
 
 

@@ -55,7 +55,7 @@ class CellCounterImageProcessor(BaseImageProcessor):
         """
         if isinstance(image, Image.Image):
             # PIL has 16-bit ("I;16", or "I" of 32 bits), float ("F") and 8-bit images; only the last come in many modes
-            if image.mode == "I" and 0 <= image.getextrema()[0] and image.getextrema()[1] < 2**16:
+            if image.mode == "I" and image.getextrema()[0] >= 0 and image.getextrema()[1] < 2**16:
                 image = np.asarray(image).astype(np.uint16)
             elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
                 image = image.convert("RGB")
