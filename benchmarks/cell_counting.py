@@ -28,7 +28,7 @@ from hf_recipes.cell_counting.metrics import compute_metrics, reduce_batch
 from hf_recipes.training import RecipeTrainer
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "recipes/cell_counting/unet.yaml").read_text())
-PAIRS, STEPS, SIZE = 5, 40, 256
+PAIRS, STEPS, SIZE = 5, 100, 256
 
 
 class Images(torch.utils.data.Dataset):

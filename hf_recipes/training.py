@@ -363,6 +363,7 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
     """
     recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
     logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
+    logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
     try:
         return main(recipe, args)
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:

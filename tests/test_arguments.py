@@ -1,5 +1,6 @@
 import pytest
 import yaml
+from conftest import ROOT, run_python
 
 from hf_recipes import arguments
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
@@ -76,6 +77,14 @@ def test_help_explains_every_option(parser):
     assert not [name for name in unexplained if name in {f.name for f in _own_fields(parser)}], unexplained
     text = parser.format_help()
     assert "--local_count_weight" in text and "weight of the local counts" in text
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted(path.stem for path in (ROOT / "recipes").glob("*.py") if path.stem != "quickstart")
+)
+def test_every_recipe_has_help(recipe):
+    done = run_python(ROOT / "recipes" / f"{recipe}.py", "--help")
+    assert "--output_dir" in done.stdout and "--config" in done.stdout
 
 
 def _own_fields(parser):

@@ -1,13 +1,14 @@
 """Counting cells in one call. This file travels to the Hub with the weights."""
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import get_session
 from PIL import Image, UnidentifiedImageError
 from transformers import Pipeline
-from transformers.image_utils import load_image
 
 
 class CellCountingPipeline(Pipeline):
@@ -24,6 +25,8 @@ class CellCountingPipeline(Pipeline):
     With the U-Net, images with a side longer than `tile_size` are counted in tiles: each tile is read with `overlap`
     pixels of surroundings and only its own part of the density is kept, so no cell at a seam is counted twice and the
     memory does not grow with the image beyond its pixels. The regressors never tile.
+
+    Counts are not below 0, and an image of one single value, such as an all-black one, holds 0 cells.
 
     Args of a call:
         batch_size (`int`): images per forward pass, where they are of one size. Tiles go through one by one.
@@ -77,7 +80,9 @@ class CellCountingPipeline(Pipeline):
         tiled = self.model.config.architecture == "unet"
         groups: dict[tuple, list[int]] = {}
         for row, array in enumerate(arrays):
-            if tiled and max(array.shape[:2]) > tile_size:
+            if array.min() == array.max():
+                results[row] = {"count": 0.0, "density": np.zeros(array.shape[:2], np.float32)}
+            elif tiled and max(array.shape[:2]) > tile_size:
                 results[row] = self.count_tiles(array, keep_density, tile_size, overlap)
             else:
                 groups.setdefault((array.shape, array.dtype), []).append(row)
@@ -118,9 +123,9 @@ class CellCountingPipeline(Pipeline):
     def postprocess(
         self, model_outputs: dict, return_density: bool = False, return_overlay: bool = False
     ) -> dict[str, Any]:
-        result = {"count": model_outputs["count"]}
-        if (return_density or return_overlay) and "density" not in model_outputs:
-            architecture = self.model.config.architecture
+        result = {"count": max(model_outputs["count"], 0.0)}
+        architecture = self.model.config.architecture
+        if (return_density or return_overlay) and architecture != "unet":
             raise ValueError(f"a {architecture} counts without a density map; only the 'unet' architecture has one")
         if return_density:
             result["density"] = model_outputs["density"]
@@ -144,10 +149,13 @@ class CellCountingPipeline(Pipeline):
 
 
 def read_image(path: str, timeout: float | None = None) -> Image.Image:
-    """A PIL image from a path or URL, in its own mode: `load_image` makes everything 8-bit RGB."""
-    if path.startswith(("http://", "https://")):
-        return load_image(path, timeout)
-    return Image.open(path)
+    """A PIL image from a path or URL, in its own mode: transformers' `load_image` makes everything 8-bit RGB."""
+    if not path.startswith(("http://", "https://")):
+        return Image.open(path)
+    response = get_session().get(path, timeout=timeout, follow_redirects=True)
+    if response.status_code != 200:
+        raise OSError(f"the server answered {response.status_code}")
+    return Image.open(BytesIO(response.content))
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:

@@ -1,5 +1,8 @@
+import functools
+import http.server
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -97,8 +100,28 @@ def test_the_regressors_never_tile():
         counter(noise(64, 64), return_density=True)
 
 
-def test_an_image_without_anything_is_a_number(counter):
-    assert np.isfinite(counter(np.zeros((64, 64), np.uint8))["count"])
+def test_an_image_of_one_value_holds_no_cells(counter):
+    black = counter(np.zeros((64, 64), np.uint8), return_density=True, return_overlay=True)
+    assert black["count"] == 0 and not black["density"].any()
+
+
+def test_counts_are_not_below_zero():
+    counter = make_pipeline()
+    torch.nn.init.constant_(counter.model.network.head.bias, -9.0)
+    assert counter(noise(64, 64))["count"] == 0
+
+
+def test_urls_keep_the_depth_of_the_image(counter, tmp_path):
+    array = noise(40, 40).astype(np.uint16) * 257
+    Image.fromarray(array).save(tmp_path / "deep.png")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert counter(f"{address}/deep.png")["count"] == counter(array)["count"]
+        with pytest.raises(ValueError, match=r"none\.png: the server answered 404"):
+            counter(f"{address}/none.png")
+        server.shutdown()
 
 
 def test_bad_images_are_named(counter, tmp_path):
