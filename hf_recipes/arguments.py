@@ -68,6 +68,10 @@ class RecipeTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Drop columns that the model's forward does not name before collating."}
     )
+    hub_strategy: str = field(
+        default="end",
+        metadata={"help": "What to push: end (the tested model with its card), every_save or checkpoint."},
+    )
     dataloader_pin_memory: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "Pin batches in memory; of use with a GPU only."}
     )

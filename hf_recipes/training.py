@@ -155,8 +155,9 @@ class RecipeTrainer(Trainer):
 
     def train(self, *args, **kwargs):
         output = super().train(*args, **kwargs)
-        if self.average is not None and self.state.best_model_checkpoint is None:
-            self.model.load_state_dict(self.average)  # a best checkpoint holds averaged weights already
+        best_was_loaded = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
+        if self.average is not None and not best_was_loaded:  # a best checkpoint holds averaged weights already
+            self.model.load_state_dict(self.average)
         self.average = None
         return output
 

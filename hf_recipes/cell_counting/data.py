@@ -1,8 +1,10 @@
 """Cell images with their annotations: load, check, and turn into arrays and density maps."""
 
+import hashlib
 import logging
 import re
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def load_cells(
     Raises:
         FileNotFoundError, ValueError: naming the folder, column, row or file, and what to do.
     """
-    splits = load_splits(dataset, seed)
+    splits = load_splits(dataset)
     image_column, label_column, label_kind = find_columns(splits, image_column, label_column, label_kind)
     splits = draw_splits(splits, train_size, validation_size, test_size, seed)
     reference, reference_kind = label_column, label_kind
@@ -98,16 +100,15 @@ def load_cells(
         sigma=sigma,
         image_size=image_size,
         drop_outside_points=drop_outside_points,
+        code=code_digest(),
     )
     for name, split in splits.items():
-        split = split.cast_column(image_column, Image(decode=False)) if image_column in split.features else split
+        column, kind = (label_column, label_kind) if name == "train" else (reference, reference_kind)
+        for each in (image_column, column):
+            if isinstance(split.features[each], Image):  # left undecoded, so that a broken file can be named
+                split = split.cast_column(each, Image(decode=False))
         splits[name] = split.map(
-            partial(
-                decode,
-                split_name=name,
-                label_column=label_column if name == "train" else reference,
-                label_kind=label_kind if name == "train" else reference_kind,
-            ),
+            partial(decode, split_name=name, label_column=column, label_kind=kind),
             with_indices=True,
             remove_columns=split.column_names,
             features=DECODED,
@@ -117,7 +118,7 @@ def load_cells(
     return splits
 
 
-def load_splits(dataset: str, seed: int) -> DatasetDict:
+def load_splits(dataset: str) -> DatasetDict:
     if dataset == "synthetic":
         return DatasetDict(
             {
@@ -148,13 +149,23 @@ def load_splits(dataset: str, seed: int) -> DatasetDict:
             raise ValueError(f"{folder} is empty; put images and annotations there, or give another --dataset")
     elif folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1:
         raise FileNotFoundError(f"the folder {dataset} does not exist; --dataset is a folder, a Hub id or 'synthetic'")
-    loaded = load_dataset(dataset)
+    try:
+        loaded = load_dataset(dataset)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
+            "--dataset is a folder, a Hub id or 'synthetic'"
+        ) from error
     return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
 
 
-def encode_png(array: np.ndarray) -> dict[str, Any]:
-    from io import BytesIO
+def code_digest() -> str:
+    """Of the code that makes the decoded rows: `datasets` would not notice its change and reuse what older code made."""
+    sources = [*Path(__file__).parent.glob("*.py")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
 
+
+def encode_png(array: np.ndarray) -> dict[str, Any]:
     buffer = BytesIO()
     PILImage.fromarray(array).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}
@@ -256,8 +267,9 @@ def decode_row(
     sigma: float,
     image_size: tuple[int, int] | None,
     drop_outside_points: bool,
+    code: str = "",
 ) -> dict[str, Any]:
-    """One row of `DECODED`."""
+    """One row of `DECODED`. `code` does nothing here: it is for the fingerprint of the cache."""
     cell = row[image_column]
     file = row.get("name") or (cell.get("path") if isinstance(cell, dict) else None)
     where = f"row {index} of {split_name}" + (f" ({file})" if file else "")
@@ -283,8 +295,6 @@ def decode_row(
 
 def open_image(cell: Any) -> PILImage.Image | np.ndarray:
     """What an image column holds, undecoded by `datasets` so that a broken file can be named: a PIL image or array."""
-    from io import BytesIO
-
     if isinstance(cell, dict) and ("bytes" in cell or "path" in cell):
         cell = BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
     if isinstance(cell, (str, Path, BytesIO)):
@@ -301,7 +311,7 @@ def make_density(
 ) -> np.ndarray:
     """float32 `(height, width)`, cells per pixel."""
     if kind == "points":
-        points = np.asarray(label, np.float64).reshape(-1, 2)
+        points = to_points(label)
         outside = outside_points(points, shape)
         if outside.any() and drop_outside_points:
             logger.warning("%s: dropped %d points outside the image", where, outside.sum())
@@ -325,6 +335,15 @@ def make_density(
             raise ValueError("a density map is (height, width) with no value below 0")
         return array.astype(np.float32)
     return mask_to_density(array, kind, sigma)
+
+
+def to_points(label: Any) -> np.ndarray:
+    """Pairs [x, y], records {"x", "y"}, or {"x": [...], "y": [...]} to `(cells, 2)`."""
+    if isinstance(label, dict):
+        label = list(zip(label["x"], label["y"], strict=True))
+    elif label and isinstance(label[0], dict):
+        label = [(point["x"], point["y"]) for point in label]
+    return np.asarray(label, np.float64).reshape(-1, 2)
 
 
 def resize_example(array: np.ndarray, density: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

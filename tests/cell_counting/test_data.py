@@ -15,6 +15,7 @@ from hf_recipes.cell_counting.data import (
     find_columns,
     load_cells,
     measure_normalization,
+    to_points,
 )
 
 POINTS = [[3.0, 4.0], [20.0, 10.0], [31.9, 23.9]]
@@ -130,9 +131,19 @@ def test_columns_are_found_or_explained(processor, tmp_path):
         find_columns(data, "photo", "spots", None)
 
 
+def test_points_come_in_three_shapes():
+    pairs = [[1.0, 2.0], [3.0, 4.0]]
+    records, columns = [{"x": x, "y": y} for x, y in pairs], {"x": [1.0, 3.0], "y": [2.0, 4.0]}
+    for label in (pairs, records, columns):
+        assert to_points(label).tolist() == pairs
+    assert to_points([]).shape == (0, 2)
+
+
 def test_missing_and_empty_folders(processor, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist"):
         load_cells(str(tmp_path / "nowhere"), processor)
+    with pytest.raises(FileNotFoundError, match="'data/vgg-cells' is neither a folder here nor"):
+        load_cells("data/vgg-cells", processor)
     with pytest.raises(ValueError, match="is empty"):
         load_cells(str(tmp_path), processor)
 
@@ -194,7 +205,7 @@ def load_all(folder, processor):
 
     from hf_recipes.cell_counting.data import decode_row, load_splits
 
-    row = load_splits(str(folder), 0)["train"][0]
+    row = load_splits(str(folder))["train"][0]
     return partial(
         decode_row, image_column="image", label_column="dots", label_kind="dots", processor=processor, sigma=1.0,
         image_size=None, drop_outside_points=False, split_name="train",

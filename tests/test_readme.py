@@ -1,0 +1,66 @@
+"""The README and the study's page say what the committed results say."""
+
+import re
+
+import pytest
+from conftest import ROOT, run_python
+
+from hf_recipes import study
+from hf_recipes.study import load_study, write_page
+
+README = (ROOT / "README.md").read_text()
+TASKS = sorted(path.name for path in (ROOT / "model_cards/results").glob("*"))
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_page_is_made_of_the_results(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    committed = (ROOT / f"model_cards/{task}.md").read_text()
+    studies = [load_study(path.relative_to(ROOT)) for path in sorted((ROOT / f"recipes/{task}").glob("study_*.yaml"))]
+    (tmp_path / "results").symlink_to(ROOT / "model_cards/results")
+    monkeypatch.setattr(study, "CARDS", tmp_path)
+    assert write_page(studies).read_text() == committed
+    for figure in re.findall(r"\]\(([\w/.]+\.png)\)", committed):
+        assert (ROOT / "model_cards" / figure).exists(), figure
+
+
+def test_the_readme_repeats_the_page():
+    table = re.search(r"<!-- results.*?-->\n(.*?)<!-- end of results -->", README, re.S)[1].splitlines()
+    header, rows = cells(table[0]), [cells(line) for line in table[2:]]
+    assert rows
+    for row in rows:
+        row = dict(zip(header, row))
+        pages = [(ROOT / f"model_cards/{task}.md").read_text() for task in TASKS]
+        found = [
+            cells(line) for page in pages for line in page.splitlines() if line.startswith(f"| {row['variant']} |")
+        ]
+        assert any({row["runs"], row["test MAE"], row["parameters"], row["minutes"]} <= set(line) for line in found), (
+            row
+        )
+
+
+def test_files_and_pictures_of_the_readme_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for config in re.findall(r"recipes/\S+\.(?:py|yaml)", README):
+        assert (ROOT / config).exists(), config
+
+
+def test_the_python_of_the_readme_runs(finished_run, tmp_path):
+    snippet = re.search(r"```python\n(.*?)```", README, re.S)[1].replace("outputs/quickstart", str(finished_run))
+    script = snippet.replace('counter("', 'print(counter("', 1).replace("return_overlay=True)", "return_overlay=True))")
+    assert "'count'" in run_python("-c", script).stdout
+
+
+def test_nothing_private_is_named():
+    """No path of a machine, no id that only a local Hub has, no registry's host."""
+    private = re.compile(r"127\.0\.0\.1:8980|/work/|/root/|\blocal/(vgg|mbm)|pypi\.org|\.\./shared")
+    for path in ROOT.rglob("*"):
+        if path.suffix in (".py", ".md", ".yaml", ".cfg", ".toml") and not {".venv", "outputs", "tests"} & set(
+            path.parts
+        ):
+            assert not private.search(path.read_text()), path
