@@ -26,12 +26,13 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
+from .checkpoints import last_whole_checkpoint, read_json, write_json, write_manifest
 from .model_card import CardInfo, Report, name_model, write_card
+from .publishing import hub_problem, with_retries
 
 logger = logging.getLogger(__name__)
 
 RESULTS_FILE, SETTINGS_FILE, RECIPE_FILE = "all_results.json", "settings.json", "recipe.yaml"
-MANIFEST_FILE = "complete.json"  # in a checkpoint: its files and their sizes, written last
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
 NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
@@ -223,8 +224,7 @@ class RecipeTrainer(Trainer):
                 super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()  # every process has written its random state
             if self.args.should_save:
-                sizes = {str(f.relative_to(folder)): f.stat().st_size for f in folder.rglob("*") if f.is_file()}
-                write_json(folder / MANIFEST_FILE, sizes)
+                write_manifest(folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise OSError(
@@ -269,40 +269,32 @@ class RecipeTrainer(Trainer):
                     revision: str | None = None, private: bool | None = None, **kwargs):  # fmt: skip
         """Upload the output folder without checkpoints; the same arguments as `Trainer.push_to_hub`.
 
-        Passing failures (a busy Hub, a cut connection) are tried again three times. The folder is not changed, so a
-        push that failed can be made again by starting the same command.
+        Passing failures are tried again; see `publishing.with_retries`. The folder keeps all it had, so a push that failed
+        can be made again by starting the same command.
 
         Raises:
             RuntimeError: in one line, when the Hub refuses or cannot be reached.
         """
         if not self.is_world_process_zero():
             return None
-        readme = Path(self.args.output_dir) / "README.md"
-        token = token or self.args.hub_token
-        for attempt in range(1, 5):
-            try:
-                if self.hub_model_id is None:
-                    self.init_hf_repo(token=token, private=private)
-                readme.write_text(name_model(readme.read_text(), self.hub_model_id))
-                return HfApi().upload_folder(
-                    repo_id=self.hub_model_id,
-                    folder_path=self.args.output_dir,
-                    commit_message=commit_message,
-                    token=token,
-                    revision=revision or self.args.hub_revision,
-                    run_as_future=not blocking,
-                    ignore_patterns=NOT_PUBLISHED,
-                )
-            except (HfHubHTTPError, OSError) as error:
-                response = getattr(error, "response", None)
-                status = getattr(response, "status_code", None)
-                if attempt == 4 or (status is not None and status < 500 and status != 429):
-                    raise RuntimeError(
-                        f"pushing {self.hub_model_id or self.args.hub_model_id} failed: {hub_problem(error)}. "
-                        f"The model is whole in {self.args.output_dir}; start the same command again to push it"
-                    ) from error
-                logger.warning("Push failed (%s); trying again, %d of 3", status or error, attempt)
-                time.sleep(2**attempt)
+        folder, token = Path(self.args.output_dir), token or self.args.hub_token
+
+        def push():
+            if self.hub_model_id is None:
+                self.init_hf_repo(token=token, private=private)
+            readme = folder / "README.md"
+            readme.write_text(name_model(readme.read_text(), self.hub_model_id))
+            return HfApi().upload_folder(
+                repo_id=self.hub_model_id,
+                folder_path=folder,
+                commit_message=commit_message,
+                token=token,
+                revision=revision or self.args.hub_revision,
+                run_as_future=not blocking,
+                ignore_patterns=NOT_PUBLISHED,
+            )
+
+        return with_retries(push, f"pushing {self.hub_model_id or self.args.hub_model_id} from {folder}")
 
 
 # -- a run ----------------------------------------------------------------------------------------
@@ -373,19 +365,6 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
         sys.exit(f"error: {hub_problem(error) if isinstance(error, HfHubHTTPError) else error}")
 
 
-def hub_problem(error: Exception) -> str:
-    """Why a request to the Hub failed, and what to do, in one line."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    reason = " ".join((getattr(error, "server_message", None) or str(error)).split())[:300]
-    if status == 401:
-        return f"the Hub does not know the token ({reason}); log in with `hf auth login` or set HF_TOKEN"
-    if status == 403:
-        return (
-            f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
-        )
-    return reason
-
-
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     """The arguments that decide what a run computes, where they are not defaults, and their digest."""
     options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(OUTWARD)}
@@ -418,19 +397,6 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
             "Give another --output_dir, or delete that folder to start anew"
         )
-
-
-def last_whole_checkpoint(folder: Path) -> str | None:
-    """The last checkpoint whose files are all there; a half-written one is named in a warning and left alone."""
-    checkpoints = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=lambda path: int(path.name.split("-")[-1]))
-    for checkpoint in reversed(checkpoints):
-        sizes = read_json(checkpoint / MANIFEST_FILE)
-        if sizes is not None and all(
-            (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()
-        ):
-            return str(checkpoint)
-        logger.warning("Skipping %s: it was not written to its end", checkpoint)
-    return None
 
 
 def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -468,18 +434,3 @@ def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     if str(options.get("dataset", "")).startswith("local/"):
         options = options | {"dataset": card.dataset_name}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; None if it is missing or not whole."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """All or nothing: a reader never sees half a file."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(value, indent=1, default=float))
-    os.replace(part, path)

@@ -9,7 +9,7 @@ import sys
 
 from conftest import load_recipe
 
-from hf_recipes import training
+from hf_recipes import checkpoints, training
 
 how, step, sys.argv[1:] = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 
@@ -18,7 +18,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-training_step, write_json = training.RecipeTrainer.training_step, training.write_json
+training_step, write_json = training.RecipeTrainer.training_step, checkpoints.write_json
 
 
 def dying_step(self, *args, **kwargs):
@@ -28,13 +28,13 @@ def dying_step(self, *args, **kwargs):
 
 
 def dying_write(path, value):
-    if how == "save" and path.name == training.MANIFEST_FILE and path.parent.name == f"checkpoint-{step}":
+    if how == "save" and path.name == checkpoints.MANIFEST_FILE and path.parent.name == f"checkpoint-{step}":
         weights = path.parent / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:100])
         die()
     write_json(path, value)
 
 
-training.RecipeTrainer.training_step, training.write_json = dying_step, dying_write
+training.RecipeTrainer.training_step, checkpoints.write_json = dying_step, dying_write
 recipe = load_recipe("cell_counting")
 training.launch(recipe.main, recipe.CellCountingArguments)

@@ -8,7 +8,7 @@ import torch
 from conftest import ROOT, TINY, options, run_python
 
 from hf_recipes import training
-from hf_recipes.training import last_whole_checkpoint, write_json
+from hf_recipes.checkpoints import last_whole_checkpoint, write_json
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
 

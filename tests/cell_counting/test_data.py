@@ -11,12 +11,11 @@ from hf_recipes import CellCounterImageProcessor
 from hf_recipes.cell_counting.data import (
     CellCollator,
     decode_array,
-    draw_splits,
-    find_columns,
     load_cells,
     measure_normalization,
     to_points,
 )
+from hf_recipes.cell_counting.sources import draw_splits, find_columns
 
 POINTS = [[3.0, 4.0], [20.0, 10.0], [31.9, 23.9]]
 
@@ -203,7 +202,8 @@ def test_the_collator_pads_and_marks(processor, tmp_path):
 def load_all(folder, processor):
     from functools import partial
 
-    from hf_recipes.cell_counting.data import decode_row, load_splits
+    from hf_recipes.cell_counting.data import decode_row
+    from hf_recipes.cell_counting.sources import load_splits
 
     row = load_splits(str(folder))["train"][0]
     return partial(

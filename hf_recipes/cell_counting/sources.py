@@ -1,0 +1,160 @@
+"""Where cell images come from: a Hub id, a folder, pairs of files, or the simulator; and how they are split."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets, load_dataset
+from PIL import Image as PILImage
+
+from .synthetic import simulate_cells
+
+IMAGE_COLUMNS = ("image", "img", "images")
+# column name -> kind of annotation; a `mask` of two values is taken as `binary`, of more as `instances`
+LABEL_KINDS = {
+    "points": "points",
+    "centers": "points",
+    "dots": "dots",
+    "dot_image": "dots",
+    "mask": "mask",
+    "label": "mask",
+    "binary": "binary",
+    "instances": "instances",
+    "density": "density",
+}
+PAIRED_FILE = re.compile(r"^(.*?)[_-]?(cell|cells|image|img|dots|mask|density)\.(png|tif|tiff|jpg|jpeg|bmp)$", re.I)
+SPLITS = ("train", "validation", "test")
+SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
+
+
+def load_splits(dataset: str) -> DatasetDict:
+    if dataset == "synthetic":
+        return DatasetDict(
+            {
+                name: Dataset.from_list(
+                    [row | {"image": encode_png(row["image"]), "mask": encode_png(row["mask"])} for row in rows],
+                    features=Features(
+                        {
+                            "image": Image(),
+                            "points": List(List(Value("float32"))),
+                            "mask": Image(),
+                            "name": Value("string"),
+                        }
+                    ),
+                )
+                for number, (name, size) in enumerate(SYNTHETIC_SPLITS.items())
+                for rows in [simulate_cells(size, seed=number)]
+            }
+        )
+    folder = Path(dataset)
+    if folder.is_dir():
+        split_pairs = {split: find_pairs(folder / split) for split in SPLITS if (folder / split).is_dir()}
+        if any(split_pairs.values()):
+            return DatasetDict({split: pairs for split, pairs in split_pairs.items() if pairs})
+        pairs = find_pairs(folder)
+        if pairs:
+            return DatasetDict({"train": pairs})
+        if not any(path.is_file() for path in folder.rglob("*")):
+            raise ValueError(f"{folder} is empty; put images and annotations there, or give another --dataset")
+    elif folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1:
+        raise FileNotFoundError(f"the folder {dataset} does not exist; --dataset is a folder, a Hub id or 'synthetic'")
+    try:
+        loaded = load_dataset(dataset)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
+            "--dataset is a folder, a Hub id or 'synthetic'"
+        ) from error
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
+
+
+def encode_png(array: np.ndarray) -> dict[str, Any]:
+    buffer = BytesIO()
+    PILImage.fromarray(array).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def find_pairs(folder: Path) -> Dataset | None:
+    """A data set of the pairs in a folder, or None if its files are not named as pairs."""
+    files: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.iterdir()):
+        found = PAIRED_FILE.match(path.name)
+        if found:
+            part = found[2].lower()
+            part = "image" if part in ("cell", "cells", "image", "img") else part
+            files.setdefault(found[1], {})[part] = str(path)
+    labels = {part for parts in files.values() for part in parts if part != "image"}
+    if not labels:
+        return None
+    if len(labels) > 1:
+        raise ValueError(f"{folder} holds several kinds of annotation ({', '.join(sorted(labels))}); keep one")
+    label = labels.pop()
+    for stem, parts in files.items():
+        if "image" not in parts or label not in parts:
+            present = next(iter(parts.values()))
+            raise ValueError(f"{present} has no partner: expected both {stem}cell.* and {stem}{label}.* in {folder}")
+    return Dataset.from_dict(
+        {
+            "image": [parts["image"] for parts in files.values()],
+            label: [parts[label] for parts in files.values()],
+            "name": [Path(parts["image"]).name for parts in files.values()],
+        }
+    ).cast_column("image", Image())
+
+
+def find_columns(
+    splits: DatasetDict, image_column: str | None, label_column: str | None, label_kind: str | None
+) -> tuple[str, str, str]:
+    """The image column, the annotation's column and its kind, all checked."""
+    columns = next(iter(splits.values())).column_names
+    image_column = image_column or next((name for name in IMAGE_COLUMNS if name in columns), None)
+    label_column = label_column or next((name for name in LABEL_KINDS if name in columns), None)
+    for given, option, accepted in (
+        (image_column, "--image_column", IMAGE_COLUMNS),
+        (label_column, "--label_column", tuple(LABEL_KINDS)),
+    ):
+        if given not in columns:
+            what = f"no column {given!r}" if given else f"none of the columns {', '.join(accepted)}"
+            raise ValueError(f"the data set has {what}; it has {', '.join(columns)}. Choose one with {option}")
+    label_kind = label_kind or LABEL_KINDS.get(label_column)
+    kinds = sorted(set(LABEL_KINDS.values()))
+    if label_kind not in kinds:
+        raise ValueError(f"--label_kind says what column {label_column!r} holds: one of {', '.join(kinds)}")
+    return image_column, label_column, label_kind
+
+
+def draw_splits(
+    splits: DatasetDict, train_size: int | None, validation_size: int | None, test_size: int | None, seed: int
+) -> DatasetDict:
+    """Training, validation and test examples, drawn by `seed`; no example is in two of them."""
+    if test_size is not None:
+        everything = concatenate_datasets([splits[name] for name in sorted(splits)])
+        order = np.random.default_rng(seed).permutation(len(everything))
+        check_size("--test_size", test_size, len(everything) - 2)
+        test, pool = everything.select(order[:test_size]), everything.select(order[test_size:])
+        own_validation = None
+    else:
+        if "train" not in splits:
+            raise ValueError(f"the data set has the splits {', '.join(splits)}, and none is called 'train'")
+        if "test" not in splits:
+            raise ValueError("the data set has no split 'test'; --test_size N draws one from all images")
+        test, pool, own_validation = splits["test"], splits["train"], splits.get("validation")
+    order = np.random.default_rng([seed, 1]).permutation(len(pool))
+    if own_validation is not None and validation_size is None:
+        check_size("--train_size", train_size, len(pool))
+        return DatasetDict(train=pool.select(order[:train_size]), validation=own_validation, test=test)
+    if train_size is None:
+        validation_size = max(1, len(pool) // 5) if validation_size is None else validation_size
+        check_size("--validation_size", validation_size, len(pool) - 1)
+        train_size = len(pool) - validation_size
+    check_size("--train_size", train_size, len(pool) - 1)
+    rest = order[train_size:]
+    validation = rest if validation_size is None else rest[:validation_size]
+    return DatasetDict(train=pool.select(order[:train_size]), validation=pool.select(validation), test=test)
+
+
+def check_size(option: str, size: int | None, most: int) -> None:
+    if size is not None and not 1 <= size <= most:
+        raise ValueError(f"{option} is {size}; with this data set it can be 1 to {most}")
