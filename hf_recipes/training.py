@@ -432,5 +432,5 @@ def chosen_step(trainer: RecipeTrainer) -> int:
 def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     """The YAML that makes this run again, with the public name of a data set that has a private id."""
     if str(options.get("dataset", "")).startswith("local/"):
-        options = options | {"dataset": card.dataset_name}
+        options = options | {"dataset": "path/to/" + card.dataset_name.lower().replace(" ", "-")}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

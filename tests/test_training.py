@@ -19,7 +19,7 @@ def results(folder):
 
 def test_a_run_writes_everything_and_is_not_trained_again(run_tiny, finished_run):
     found = {path.name for path in finished_run.iterdir()}
-    assert {"model.safetensors", "config.json", "preprocessor_config.json", "README.md", "recipe.yaml", "overlay.png",
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "README.md", "recipe.yaml", "picture.png",
             "example.png", "modeling_cell_counter.py", "pipeline_cell_counting.py"} <= found  # fmt: skip
     assert not any(name.endswith(".tmp") for name in found)
     before, weights = results(finished_run), (finished_run / "model.safetensors").stat().st_mtime_ns

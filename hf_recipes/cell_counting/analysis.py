@@ -59,7 +59,7 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset) -> Report:
         )
         report.sections.append(worst_images(pipeline, counts, truth, test))
         example = test[int(np.argsort(np.abs(counts - truth))[len(truth) // 2])]
-        report.images["overlay.png"] = overlay_pair(pipeline, example)
+        report.picture = overlay_pair(pipeline, example)
     report.images["example.png"] = example_image(test[0])
     extent, reach = receptive_field(trainer.model)
     report.sections.append(
