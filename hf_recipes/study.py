@@ -54,6 +54,7 @@ class Variant:
     def digest(self, seed: int) -> str:
         """Of everything that the repository says of a run; where the data lie on this machine is not part of it."""
         options = yaml.safe_load(self.config.read_text()) | self.options | {"seed": seed}
+        options = {key: value for key, value in options.items() if not key.startswith(("dataset_", "output_dir"))}
         return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 

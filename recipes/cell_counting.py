@@ -30,7 +30,7 @@ class CellCountingArguments:
         default=None, metadata={"help": "Name of the data in the card; the id by default."}
     )
     dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
-    dataset_license: str = field(default="unknown", metadata={"help": "Licence of the data, for the card."})
+    dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by name if not given."})
     label_column: str | None = field(
         default=None, metadata={"help": "Column of annotations; found by name if not given."}

@@ -22,7 +22,7 @@ model_folder, pairs, out = map(Path, sys.argv[1:])
 
 
 class Recipe:
-    dataset, dataset_name, dataset_url, dataset_license, architecture = "x", None, None, "unknown", "unet"
+    dataset, dataset_name, dataset_url, dataset_license, architecture = "x", None, None, None, "unet"
 
 
 def make_trainer(model, processor, splits, **options):
