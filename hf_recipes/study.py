@@ -3,6 +3,8 @@
 A study is a YAML file beside the recipe's configurations:
 
     recipe: recipes/cell_counting.py
+    title: Simulated cells
+    summary: What the study found.
     metrics: {test_mae: test MAE}        # columns, the first is the headline and is plotted
     sections:
       - title: Learning curve
@@ -75,6 +77,7 @@ class Study:
     file: Path
     recipe: Path
     title: str
+    summary: str
     metrics: dict[str, str]
     sections: list[Section]
     variants: dict[str, Variant]
@@ -121,8 +124,8 @@ def load_study(file: Path) -> Study:
     missing = {name for section in sections for name in section.variants} - variants.keys()
     if missing:
         raise ValueError(f"{file}: no section defines the variants {', '.join(sorted(missing))}")
-    title = data.get("title", file.stem)
-    return Study(file, Path(data["recipe"]), title, data["metrics"], sections, variants)
+    title, summary = data.get("title", file.stem), data.get("summary", "")
+    return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants)
 
 
 def run_study(
@@ -227,7 +230,7 @@ def write_page(studies: list[Study]) -> Path:
     hardware: set[str] = set()
     parts = []
     for study in studies:
-        parts.append(f"## {study.title}\n\nFrom `hf-recipes study {study.file}`.\n")
+        parts.append(f"## {study.title}\n\n{study.summary}\nFrom `hf-recipes study {study.file}`.\n")
         for number, section in enumerate(study.sections):
             results = {name: study.results(name) for name in section.variants}
             results = {name: runs for name, runs in results.items() if runs}

@@ -31,8 +31,10 @@ def test_a_run_writes_everything_and_is_not_trained_again(run_tiny, finished_run
 
 def test_the_recipe_file_makes_the_same_run_again(finished_run, pairs, tmp_path):
     done = run_python(
-        ROOT / "recipes/cell_counting.py", "--config", finished_run / "recipe.yaml", "--output_dir", tmp_path / "again"
+        *[ROOT / "recipes/cell_counting.py", "--config", finished_run / "recipe.yaml"],
+        *["--dataset", pairs, "--output_dir", tmp_path / "again"],
     )
+    assert str(pairs) not in (finished_run / "README.md").read_text() + (finished_run / "recipe.yaml").read_text()
     assert done.returncode == 0
     assert results(tmp_path / "again")["test_mae"] == pytest.approx(results(finished_run)["test_mae"], abs=1e-5)
 
