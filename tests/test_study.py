@@ -27,7 +27,7 @@ def small_study(tmp_path, pairs, monkeypatch):
     file = tmp_path / "study_1.yaml"
     recipe = str(ROOT / "recipes/cell_counting.py")
     metrics = {"test_mae": "test MAE", "eval_mae": "validation MAE"}
-    file.write_text(yaml.safe_dump({"recipe": recipe, "metrics": metrics, "sections": [section]}))
+    file.write_text(yaml.safe_dump({"recipe": recipe, "metrics": metrics, "sections": [section]}, sort_keys=False))
     return file
 
 

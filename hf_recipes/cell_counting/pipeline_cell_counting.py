@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import get_session
+from huggingface_hub.utils import httpx
 from PIL import Image, UnidentifiedImageError
 from transformers import Pipeline
 
@@ -67,7 +67,7 @@ class CellCountingPipeline(Pipeline):
             if isinstance(image, Image.Image):
                 image.load()
             return {"array": self.image_processor.to_array(image)}
-        except (UnidentifiedImageError, OSError, ValueError) as error:
+        except (UnidentifiedImageError, OSError, ValueError, httpx.HTTPError) as error:
             raise ValueError(f"cannot count in {name}: {error}") from error
 
     def _forward(
@@ -152,7 +152,7 @@ def read_image(path: str, timeout: float | None = None) -> Image.Image:
     """A PIL image from a path or URL, in its own mode: transformers' `load_image` makes everything 8-bit RGB."""
     if not path.startswith(("http://", "https://")):
         return Image.open(path)
-    response = get_session().get(path, timeout=timeout, follow_redirects=True)
+    response = httpx.get(path, timeout=timeout, follow_redirects=True)
     if response.status_code != 200:
         raise OSError(f"the server answered {response.status_code}")
     return Image.open(BytesIO(response.content))
