@@ -4,12 +4,6 @@ Names are imported when they are first used, so that `import hf_recipes` costs n
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("hf-recipes")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0.0.0"
 
 PUBLIC = {
     "CellCounter": "cell_counting.modeling_cell_counter",
@@ -22,6 +16,8 @@ __all__ = list(PUBLIC)
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        return import_module("importlib.metadata").version("hf-recipes")
     if name not in PUBLIC:
         raise AttributeError(f"hf_recipes has no {name!r}; it has {', '.join(PUBLIC)}")
     return getattr(import_module(f".{PUBLIC[name]}", __name__), name)

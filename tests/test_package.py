@@ -37,6 +37,10 @@ def test_public_names_exist(name):
     assert getattr(hf_recipes, name).__name__ == name and name in dir(hf_recipes)
 
 
+def test_the_version_is_that_of_the_package():
+    assert hf_recipes.__version__.count(".") == 2
+
+
 def test_an_unknown_name_is_explained():
     with pytest.raises(AttributeError, match="CellCounter"):
         hf_recipes.Nothing  # noqa: B018
