@@ -5,7 +5,6 @@ brightness that overlap and lie out of focus, on an uneven background, darkened 
 """
 
 import numpy as np
-from scipy import ndimage
 
 SIZE = 192
 
@@ -27,8 +26,8 @@ def simulate_image(rng: np.random.Generator, size: int, index: int) -> dict:
     for number, ((x, y), radius) in enumerate(zip(centres, radii), 1):
         add_cell(rng, light, mask, number, x, y, radius)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
-    background = ndimage.gaussian_filter(rng.normal(size=(size, size)), size / 6, mode="reflect")
-    background = 0.06 + 0.04 * background / max(np.abs(background).max(), 1e-9)
+    waves = rng.uniform(-1.5, 1.5, (4, 2)) @ np.stack([rows.ravel(), columns.ravel()])  # periods over the image
+    background = 0.06 + 0.01 * np.cos(2 * np.pi * (waves + rng.uniform(0, 1, (4, 1)))).sum(0).reshape(size, size)
     vignette = 1 - rng.uniform(0.2, 0.5) * (rows**2 + columns**2)
     photons = rng.uniform(120, 400)  # at full brightness: few photons, more noise
     expected = np.clip((light + background) * vignette, 0, None)
