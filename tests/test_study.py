@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -28,7 +29,7 @@ def small_study(tmp_path, pairs, monkeypatch):
     recipe = str(ROOT / "recipes/cell_counting.py")
     metrics = {"test_mae": "test MAE", "eval_mae": "validation MAE"}
     file.write_text(yaml.safe_dump({"recipe": recipe, "metrics": metrics, "sections": [section]}, sort_keys=False))
-    return file
+    return Path(file.name)  # relative, as a user gives it
 
 
 def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, capsys, monkeypatch):
