@@ -10,9 +10,9 @@ A study is a YAML file beside the recipe's configurations:
       - title: Learning curve
         text: What the section is about.
         seeds: [0, 1, 2]
-        plot: curve                      # against `x`; `bars` by default
+        plot: curve                      # against `x`; a line per variant by default
         x: train_examples
-        published: {FCRN-A, 32 images: 2.9 +- 0.2}   # rows from papers, shown as such
+        published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
           unet-n8: {config: recipes/cell_counting/unet.yaml, train_size: 8}
@@ -65,7 +65,7 @@ class Section:
     title: str
     variants: list[str]
     text: str = ""
-    plot: str = "bars"
+    plot: str = "lines"
     x: str = "train_examples"
     published: dict[str, str] = field(default_factory=dict)
     baselines: bool = False
@@ -230,7 +230,9 @@ def write_page(studies: list[Study]) -> Path:
     hardware: set[str] = set()
     parts = []
     for study in studies:
-        parts.append(f"## {study.title}\n\n{study.summary}\nFrom `hf-recipes study {study.file}`.\n")
+        if any(study.results(name) for name in study.variants):
+            introduction = f"{study.summary.strip()}\n\n" if study.summary else ""
+            parts.append(f"## {study.title}\n\n{introduction}From `hf-recipes study {study.file}`.\n")
         for number, section in enumerate(study.sections):
             results = {name: study.results(name) for name in section.variants}
             results = {name: runs for name, runs in results.items() if runs}
@@ -295,8 +297,8 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
 
 
 def plot_section(study: Study, section: Section, results: dict[str, list[dict]]):
-    """Means with standard deviations and every run as a dot: bars by variant, or a curve against `x`."""
-    from .figures import ACCENT, MUTED, new_figure, plot_with_spread
+    """Means with standard deviations and every run as a dot: a line per variant, or a curve against `x`."""
+    from .figures import ACCENT, INK, MUTED, new_figure, plot_with_spread
 
     key, title = next(iter(study.metrics.items()))
     values = {name: np.array([run["results"][key] for run in runs]) for name, runs in results.items()}
@@ -313,11 +315,15 @@ def plot_section(study: Study, section: Section, results: dict[str, list[dict]])
         axes[0, 0].set_xticks(x, [str(each) for each in x], minor=False)
         axes[0, 0].minorticks_off()
         return figure
-    figure, axes = new_figure(1, 1, 6.5, 0.8 + 0.36 * len(values))
-    places = np.arange(len(values))[::-1]
-    axes[0, 0].barh(places, means, xerr=spread, color=ACCENT, alpha=0.75, height=0.62, capsize=3)
+    published = {name: [float(part) for part in str(text).split("±")] for name, text in section.published.items()}
+    figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * (len(values) + len(published)))
+    axis, places = axes[0, 0], -np.arange(len(values) + len(published))
+    axis.errorbar(means, places[: len(values)], xerr=spread, fmt="D", color=ACCENT, markersize=5, capsize=3)
     for place, each in zip(places, values.values()):
-        axes[0, 0].scatter(each, [place] * len(each), s=9, color=MUTED, zorder=3)
-    axes[0, 0].set_yticks(places, list(values))
-    axes[0, 0].set_xlabel(title)
+        axis.scatter(each, [place] * len(each), s=10, color=INK, alpha=0.6, zorder=3, linewidths=0)
+    for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
+        axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
+    axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])
+    axis.set_xlabel(title + (" (* published)" if published else ""))
+    axis.grid(axis="x", alpha=0.3)
     return figure
