@@ -274,7 +274,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     if section.baselines:
         runs = next(iter(results.values()))
         for name in runs[0]["results"].get("baselines", {}):
-            row = dict.fromkeys(rows[0]) | {"variant": name, "runs": len(runs)}
+            row = dict.fromkeys(rows[0]) | {"variant": f"*baseline:* {name}", "runs": len(runs)}
+            row["training images"] = runs[0]["results"]["train_examples"]
             for key, title in study.metrics.items():
                 values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
                 row[title] = mean_and_deviation(values) if key.startswith("test_") else None
