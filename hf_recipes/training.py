@@ -70,6 +70,9 @@ class WallClock(TrainerCallback, ExportableState):
         self.before = saved["args"]["seconds"] if saved else 0.0
         self.started = time.monotonic()
 
+    def on_train_end(self, args, state, control, **kwargs):
+        self.before, self.started = self.seconds, None  # the test is not part of the training
+
     @property
     def seconds(self) -> float:
         return self.before + (0.0 if self.started is None else time.monotonic() - self.started)

@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 TINY = {
-    "image_column": None,
     "num_channels": 1,
     "widths": [8, 8],
     "validation_size": 3,
