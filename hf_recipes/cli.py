@@ -26,6 +26,19 @@ def build_parser() -> argparse.ArgumentParser:
     count.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
     count.set_defaults(call=count_images)
 
+    classify = commands.add_parser(
+        "classify",
+        help="classify images",
+        description="Print the likeliest classes of images with their probabilities.",
+        epilog="example: hf-recipes classify photo.png --model outputs/cifar10_fast_cnn --top 3",
+    )
+    classify.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
+    classify.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    classify.add_argument("--json", action="store_true", help="print one JSON object per image")
+    classify.add_argument("--top", type=int, default=3, help="classes to show")
+    classify.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
+    classify.set_defaults(call=classify_images)
+
     study = commands.add_parser(
         "study",
         help="run the variants of a study over seeds and write its page",
@@ -87,6 +100,37 @@ def count_images(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def classify_images(args: argparse.Namespace) -> int:
+    from transformers import ImageClassificationPipeline, ViTImageProcessor
+    from transformers.utils import logging
+
+    from . import CifarClassifier
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    images = expand(args.images)
+    model = CifarClassifier.from_pretrained(args.model)
+    classify = ImageClassificationPipeline(
+        model=model,
+        image_processor=ViTImageProcessor.from_pretrained(args.model),
+        device=args.device,
+        top_k=min(args.top, model.config.num_labels),
+    )
+    failed = 0
+    for image in images:
+        try:
+            classes = classify(image)
+        except (ValueError, OSError) as error:
+            print(f"error: {image}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        if args.json:
+            print(json.dumps({"image": image, "classes": classes}))
+        else:
+            print("  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)]))
+    return 1 if failed else 0
+
+
 def expand(names: list[str]) -> list[str]:
     """Files, the images in folders, what patterns match, and URLs, in order."""
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
@@ -110,7 +154,8 @@ def expand(names: list[str]) -> list[str]:
 
 
 def run_studies(args: argparse.Namespace) -> int:
-    from .study import load_study, run_study, write_page
+    from .study import load_study, run_study
+    from .study_page import write_page
 
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)

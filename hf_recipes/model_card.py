@@ -75,11 +75,13 @@ class Section:
 
 @dataclass
 class Report:
-    """What an analysis found. `baselines` are named rows of the same metrics as the model's; `picture` is shown at the
-    top of the card; `images` are further pictures by file name, pushed beside the model."""
+    """What an analysis found. `baselines` are named rows of the same metrics as the model's; `measured` are numbers that
+    go to the results beside the test's; `picture` is shown at the top of the card; `images` are further pictures by file
+    name, pushed beside the model."""
 
     sections: list[Section] = field(default_factory=list)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
     picture: Any = None
     images: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest_plugins = ["shapes"]
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 

@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT, run_python
 
 from hf_recipes import study
-from hf_recipes.study import load_study, write_page
+from hf_recipes.study import load_study
+from hf_recipes.study_page import write_page
 
 README = (ROOT / "README.md").read_text()
 TASKS = sorted(path.name for path in (ROOT / "model_cards/results").glob("*"))
