@@ -60,7 +60,9 @@ class CellCountingArguments:
     widths: list[int] | None = field(
         default=None, metadata={"help": "Channels per stage; the network's own if not given."}
     )
-    stem_stride: int = field(default=2, metadata={"help": "U-Net: side in pixels of the blocks it works on."})
+    stem_stride: int = field(
+        default=2, metadata={"help": "Side in pixels of the blocks that the deep regressor and the U-Net work on."}
+    )
     local_count_weight: float = field(default=1.0, metadata={"help": "U-Net: weight of the local counts in the loss."})
     geometry: bool = field(default=True, metadata={"help": "Augment by flips and quarter turns."})
     crop: float = field(default=1.0, metadata={"help": "Augment by crops of at least this share of a side; 1 is off."})

@@ -157,7 +157,7 @@ def receptive_field(model: CellCounter, samples: int = 4) -> tuple[int, int]:
     config = model.config
     features = {"regressor": "features", "deep_regressor": "stages"}.get(config.architecture)
     network: nn.Module = model.network if features is None else getattr(model.network, features)
-    side = 16 * model.stride if features is None else max(config.image_size)
+    side = 16 * model.stride if features is None else -(-max(config.image_size) // model.stride) * model.stride
     generator = torch.Generator().manual_seed(0)
     total = torch.zeros(side, side)
     for _ in range(samples):

@@ -4,7 +4,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 ARCHITECTURES = ("regressor", "deep_regressor", "unet")
-DEFAULT_WIDTHS = {"regressor": (16, 32, 64), "deep_regressor": (24, 32, 48, 64, 96), "unet": (32, 48, 64, 96)}
+DEFAULT_WIDTHS = {"regressor": (16, 32, 64), "deep_regressor": (32, 48, 64, 96), "unet": (32, 48, 64, 96)}
 
 
 @strict
@@ -19,8 +19,8 @@ class CellCounterConfig(PreTrainedConfig):
         image_size (`list[int]`, *optional*): (height, width) in pixels that a regressor was trained for; the U-Net
             ignores it.
         widths (`list[int]`, *optional*): channels per stage, from fine to coarse; the architecture's own by default.
-        stem_stride (`int`): the U-Net works on blocks of `stem_stride` x `stem_stride` pixels, folded into channels
-            (Shi et al. 2016, the inverse of PixelShuffle), and predicts the density of each block.
+        stem_stride (`int`): the deep regressor and the U-Net work on blocks of `stem_stride` x `stem_stride` pixels, folded
+            into channels (Shi et al. 2016, the inverse of PixelShuffle); the U-Net predicts the density of each block.
         density_scale (`float`): factor between the U-Net's raw output and cells per block. Densities are small
             numbers; the loss is taken on the scaled ones (Xie et al. 2016 scale by 100).
         local_count_weight (`float`): weight of the second term of the U-Net's loss, the error of the counts in windows

@@ -73,12 +73,15 @@ class DeepRegressor(nn.Module):
 
     def __init__(self, config: CellCounterConfig):
         super().__init__()
-        channels = [config.num_channels, *config.widths]
-        self.stages = nn.Sequential(*map(ResidualStage, channels, channels[1:]))
+        self.stem_stride = config.stem_stride
+        channels = [config.num_channels * config.stem_stride**2, *config.widths]
+        self.stages = nn.Sequential(nn.PixelUnshuffle(config.stem_stride), *map(ResidualStage, channels, channels[1:]))
         self.head = nn.Sequential(nn.Linear(channels[-1], channels[-1]), nn.ReLU(), nn.Linear(channels[-1], 1))
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.head(self.stages(pixel_values).mean((2, 3)))[:, 0]
+        height, width = pixel_values.shape[-2:]
+        padding = (0, -width % self.stem_stride, 0, -height % self.stem_stride)
+        return self.head(self.stages(F.pad(pixel_values, padding)).mean((2, 3)))[:, 0]
 
 
 class UNet(nn.Module):
@@ -166,9 +169,10 @@ class CellCounter(PreTrainedModel):
     @property
     def stride(self) -> int:
         """Pixels between two places of the coarsest features: images and tiles are aligned to it."""
-        if self.config.architecture == "unet":
-            return self.config.stem_stride * 2 ** (len(self.config.widths) - 1)
-        return 2 ** len(self.config.widths)
+        stages = len(self.config.widths)
+        if self.config.architecture == "regressor":
+            return 2**stages
+        return self.config.stem_stride * 2 ** (stages - (self.config.architecture == "unet"))
 
     def forward(
         self,

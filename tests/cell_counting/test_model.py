@@ -23,6 +23,11 @@ def test_the_unet_takes_any_size_and_its_density_sums_to_the_count(size):
 
 
 @pytest.mark.parametrize("architecture", REGRESSORS)
+def test_the_regressors_are_trained_for_any_size(architecture):
+    assert make_model(architecture, image_size=[67, 45])(torch.randn(2, 1, 67, 45)).counts.shape == (2,)
+
+
+@pytest.mark.parametrize("architecture", REGRESSORS)
 def test_the_regressors_refuse_other_sizes(architecture):
     model = make_model(architecture)
     assert model(torch.randn(3, 1, 64, 48)).counts.shape == (3,)
