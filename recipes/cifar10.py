@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from datasets import DatasetDict
 from timm.optim import Muon
-from transformers import set_seed
+from transformers import BaseImageProcessor, set_seed
 
 from hf_recipes import CifarClassifier, CifarClassifierConfig
 from hf_recipes.arguments import RecipeTrainingArguments
@@ -81,6 +82,23 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
             seed=args.seed,
         )
     measure_normalization(splits["train"], processor)
+    trainer = make_trainer(recipe, args, splits, names, processor, image_format)
+    return run(
+        trainer,
+        recipe,
+        splits["test"],
+        partial(analyse, train=splits["train"], test=splits["test"], names=names),
+    )
+
+
+def make_trainer(
+    recipe: CifarArguments,
+    args: RecipeTrainingArguments,
+    splits: DatasetDict,
+    names: list[str],
+    processor: BaseImageProcessor,
+    image_format: str,
+) -> RecipeTrainer:
     collator = ImageCollator(processor)
     config = CifarClassifierConfig(
         architecture=recipe.architecture,
@@ -106,7 +124,7 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
         mixup=recipe.mixup,
         label_smoothing=recipe.label_smoothing,
     )
-    trainer = RecipeTrainer(
+    return RecipeTrainer(
         model=model,
         args=args,
         card=make_card(recipe, image_format),
@@ -119,12 +137,6 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
         augment=augmentation,
         callbacks=[augmentation],
         optimizer_cls_and_kwargs=(Muon, muon_options(args)) if recipe.muon else None,
-    )
-    return run(
-        trainer,
-        recipe,
-        splits["test"],
-        partial(analyse, train=splits["train"], test=splits["test"], names=names),
     )
 
 
