@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from io import BytesIO
@@ -92,6 +93,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     info, report, results = trainer.card, trainer.report, trainer.report.results
     model_id = trainer.args.hub_model_id or UNNAMED
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
+    revision = hub_revision(trainer.train_dataset) if info.dataset_id else None
     data = ModelCardData(
         library_name="transformers",
         license=info.license,
@@ -107,6 +109,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
                 dataset_type=info.dataset_id or info.dataset_name.lower().replace(" ", "-"),
                 dataset_name=info.dataset_name,
                 dataset_split="test",
+                dataset_revision=revision,
                 metric_type=key,
                 metric_name=name,
                 metric_value=results[f"test_{key}"],
@@ -148,6 +151,12 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     part = folder / "README.md.tmp"
     part.write_text(str(card))
     os.replace(part, folder / "README.md")
+
+
+def hub_revision(dataset: Any) -> str | None:
+    """The commit of the data set's repository, which `datasets` keeps in the path of its cache only."""
+    files = [file["filename"] for file in getattr(dataset, "cache_files", [])]
+    return next((part for file in files for part in Path(file).parts if re.fullmatch("[0-9a-f]{40}", part)), None)
 
 
 def name_model(card: str, model_id: str) -> str:
