@@ -106,7 +106,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         eval_results=[
             EvalResult(
                 task_type=info.pipeline_task,
-                dataset_type=info.dataset_id or info.dataset_name.lower().replace(" ", "-"),
+                dataset_type=info.dataset_id or slug(info.dataset_name),
                 dataset_name=info.dataset_name,
                 dataset_split="test",
                 dataset_revision=revision,
@@ -157,6 +157,10 @@ def hub_revision(dataset: Any) -> str | None:
     """The commit of the data set's repository, which `datasets` keeps in the path of its cache only."""
     files = [file["filename"] for file in getattr(dataset, "cache_files", [])]
     return next((part for file in files for part in Path(file).parts if re.fullmatch("[0-9a-f]{40}", part)), None)
+
+
+def slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def name_model(card: str, model_id: str) -> str:

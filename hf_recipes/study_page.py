@@ -122,7 +122,7 @@ def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) ->
     for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
         axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
     axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])
-    axis.set_xlabel(title + (" (* published)" if published else ""))
+    axis.set(ylim=(places[-1] - 0.6, 0.6), xlabel=title + (" (* published)" if published else ""))
     axis.grid(axis="x", alpha=0.3)
     return figure
 

@@ -27,7 +27,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json, write_manifest
-from .model_card import CardInfo, Report, name_model, write_card
+from .model_card import CardInfo, Report, name_model, slug, write_card
 from .publishing import hub_problem, with_retries
 
 logger = logging.getLogger(__name__)
@@ -441,5 +441,5 @@ def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
     dataset = str(options.get("dataset", ""))
     if dataset.startswith("local/") or Path(dataset).is_dir():
-        options = options | {"dataset": "path/to/" + card.dataset_name.lower().replace(" ", "-")}
+        options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))
