@@ -11,32 +11,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hf-recipes", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    on_images = argparse.ArgumentParser(add_help=False)
+    on_images.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
+    on_images.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    on_images.add_argument("--json", action="store_true", help="print one JSON object per image")
+    on_images.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
+
     count = commands.add_parser(
         "count",
+        parents=[on_images],
         help="count the cells in images",
         description="Count the cells in images.",
         epilog="example: hf-recipes count cells/*.png --model outputs/quickstart --json",
     )
-    count.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
-    count.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
-    count.add_argument("--json", action="store_true", help="print one JSON object per image")
     count.add_argument("--overlay", metavar="FILE", help="draw the density over the image; with several images, "
                        "FILE's name is followed by each image's")  # fmt: skip
     count.add_argument("--tile-size", type=int, default=512, help="larger images are counted in tiles of this side")
-    count.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
     count.set_defaults(call=count_images)
 
     classify = commands.add_parser(
         "classify",
+        parents=[on_images],
         help="classify images",
         description="Print the likeliest classes of images with their probabilities.",
         epilog="example: hf-recipes classify photo.png --model outputs/cifar10_fast_cnn --top 3",
     )
-    classify.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
-    classify.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
-    classify.add_argument("--json", action="store_true", help="print one JSON object per image")
     classify.add_argument("--top", type=int, default=3, help="classes to show")
-    classify.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
     classify.set_defaults(call=classify_images)
 
     study = commands.add_parser(

@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
 if TYPE_CHECKING:
+    from .arguments import DatasetArguments
     from .training import RecipeTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -58,6 +59,25 @@ class CardInfo:
     pipeline_tag: str | None = None
     base_model: str | None = None
     tags: list[str] = field(default_factory=list)
+
+
+def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, str]]) -> dict[str, str | None]:
+    """The fields `dataset_*` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
+
+    Args:
+        recipe: the recipe's arguments.
+        known: last part of a folder or id -> name, source and licence of data that the public knows by another name.
+    """
+    last = recipe.dataset.rstrip("/").split("/")[-1]
+    public = recipe.dataset.count("/") == 1 and not Path(recipe.dataset).is_dir()
+    public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
+    name, url, license = known.get(last, (last, "its page on the Hub" if public else "private", "unknown"))
+    return {
+        "dataset_name": recipe.dataset_name or name,
+        "dataset_url": recipe.dataset_url or url,
+        "dataset_license": recipe.dataset_license or license,
+        "dataset_id": recipe.dataset if public else None,
+    }
 
 
 @dataclass

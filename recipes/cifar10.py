@@ -14,7 +14,7 @@ from timm.optim import Muon
 from transformers import BaseImageProcessor, set_seed
 
 from hf_recipes import CifarClassifier, CifarClassifierConfig
-from hf_recipes.arguments import RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.cifar10.analysis import analyse
 from hf_recipes.cifar10.augmentation import Augmentation
 from hf_recipes.cifar10.card import make_card
@@ -24,15 +24,10 @@ from hf_recipes.training import RecipeTrainer, launch, run
 
 
 @dataclass
-class CifarArguments:
+class CifarArguments(DatasetArguments):
     """Train a classifier of small images, test it, and write its card."""
 
     dataset: str = field(default="uoft-cs/cifar10", metadata={"help": "Hub id or folder."})
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "Name of the data in the card; the id by default."}
-    )
-    dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
-    dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by type if not given."})
     label_column: str | None = field(default=None, metadata={"help": "Column of classes; found by type if not given."})
     image_size: int = field(default=32, metadata={"help": "Side in pixels that images are resized to."})

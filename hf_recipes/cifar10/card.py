@@ -1,9 +1,8 @@
 """What the cards of the small classifiers say beyond the numbers of their run."""
 
-from pathlib import Path
 from typing import Any
 
-from ..model_card import CardInfo
+from ..model_card import CardInfo, describe_data
 
 SUMMARIES = {
     "fully_connected": "A fully connected network over the flat pixels of a small image. Nothing in it knows which pixels "
@@ -20,7 +19,6 @@ classify = pipeline("image-classification", model="{model_id}", trust_remote_cod
 image = hf_hub_download("{model_id}", "example.png")  # or any photograph, of any size
 print(classify(image))
 """
-CIFAR = ("CIFAR-10", "CIFAR-10 re-encoded as JPEG")  # the original's files are PNG
 TEST_TIME_AUGMENTATION = {
     "none": "",
     "flip": " At test time the logits of the image and its mirror image are averaged.",
@@ -30,13 +28,8 @@ TEST_TIME_AUGMENTATION = {
 
 def make_card(recipe: Any, image_format: str) -> CardInfo:
     """The card of a run of `recipes/cifar10.py`, from its arguments and the format of the images' files."""
-    cifar = recipe.dataset in ("uoft-cs/cifar10", "cifar10")
-    public = recipe.dataset.count("/") == 1 and not Path(recipe.dataset).is_dir()
-    public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
-    name = recipe.dataset_name or (
-        CIFAR[image_format == "JPEG"] if cifar else recipe.dataset.rstrip("/").split("/")[-1]
-    )
-    url = "https://www.cs.toronto.edu/~kriz/cifar.html" if cifar else "its page on the Hub" if public else "private"
+    name = "CIFAR-10 re-encoded as JPEG" if image_format == "JPEG" else "CIFAR-10"  # the original's files are PNG
+    data = describe_data(recipe, {"cifar10": (name, "https://www.cs.toronto.edu/~kriz/cifar.html", "unknown")})
     metrics = {"accuracy": "accuracy", "log_loss": "log loss"}
     if recipe.test_time_augmentation != "none":
         tta = recipe.test_time_augmentation.replace("_", " ")
@@ -46,16 +39,13 @@ def make_card(recipe: Any, image_format: str) -> CardInfo:
             "log_loss": "log loss",
         }
     return CardInfo(
-        title=f"Image classifier ({recipe.architecture.replace('_', ' ')}), {name}",
+        title=f"Image classifier ({recipe.architecture.replace('_', ' ')}), {data['dataset_name']}",
         summary=SUMMARIES[recipe.architecture] + TEST_TIME_AUGMENTATION[recipe.test_time_augmentation],
         pipeline_task="image-classification",
         auto_class="AutoModelForImageClassification",
         metrics=metrics,
         snippet=SNIPPET,
-        dataset_name=name,
-        dataset_url=recipe.dataset_url or url,
-        dataset_license=recipe.dataset_license or "unknown",
-        dataset_id=recipe.dataset if public else None,
+        **data,
         recipe="recipes/cifar10.py",
         limitations=[
             "It knows its own classes only, and answers with one of them for any image.",
