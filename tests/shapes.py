@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import load_recipe, options
+from conftest import load_recipe, run_recipe
 from PIL import Image
 
 CLASSES = ("circle", "cross", "stripes")
@@ -43,8 +43,6 @@ def cifar_recipe():
 @pytest.fixture(scope="session")
 def run_shapes(cifar_recipe, shapes):
     """`run_shapes(folder, **options)` runs the recipe on the shapes in this process."""
-    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
-
     tiny = {
         "dataset": shapes,
         "image_size": 16,
@@ -65,8 +63,7 @@ def run_shapes(cifar_recipe, shapes):
     }
 
     def call(folder: Path, **changes):
-        parser = RecipeParser((cifar_recipe.CifarArguments, RecipeTrainingArguments))
-        return cifar_recipe.main(*parser.parse(options(**tiny | {"output_dir": folder} | changes)))
+        return run_recipe(cifar_recipe, cifar_recipe.CifarArguments, **tiny | {"output_dir": folder} | changes)
 
     return call
 
