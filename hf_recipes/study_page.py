@@ -18,10 +18,10 @@ AXES = {
 }
 
 
-def write_page(studies: list[Study]) -> Path:
-    """`model_cards/TASK.md` with a table and a figure for each section that has results."""
+def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
+    """`TASK.md` in `folder` with a table and a figure for each section that has results."""
     task = studies[0].task
-    figures = CARDS / task
+    figures = folder / task
     figures.mkdir(parents=True, exist_ok=True)
     hardware: set[str] = set()
     parts = []
@@ -50,7 +50,7 @@ def write_page(studies: list[Study]) -> Path:
         f"Minutes are wall clock of the training with its validation. Hardware: {'; '.join(sorted(hardware))}. "
         f"Each run's numbers are in `results/{task}/`.\n\n"
     )
-    page = CARDS / f"{task}.md"
+    page = folder / f"{task}.md"
     page.write_text(text + "\n".join(parts))
     return page
 
