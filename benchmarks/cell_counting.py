@@ -12,13 +12,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 import yaml
-from torch.utils.data import DataLoader
+from pairs import show, show_trainer_against_bare_loop
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
 from hf_recipes.arguments import RecipeTrainingArguments
@@ -83,31 +82,6 @@ def make_trainer(folder: str, images: int, **options) -> RecipeTrainer:
     )  # fmt: skip
 
 
-def time_trainer(folder: str) -> float:
-    trainer = make_trainer(folder, STEPS * CONFIG["per_device_train_batch_size"], max_steps=STEPS)
-    trainer.train()
-    return next(row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row)
-
-
-def time_bare_loop(folder: str) -> float:
-    """The same batches, network, precision, clipping and optimiser."""
-    trainer = make_trainer(folder, 1, max_steps=STEPS)  # for its precision and optimiser
-    model, optimizer, args = trainer.model.train(), trainer.create_optimizer(), trainer.args
-    batch_size = CONFIG["per_device_train_batch_size"]
-    loader = DataLoader(Images(STEPS * batch_size), batch_size, collate_fn=trainer.data_collator)
-    start = time.perf_counter()
-    for batch in loader:
-        batch = {key: value.to(args.device) for key, value in batch.items()}
-        with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-            loss = model(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
-    return time.perf_counter() - start
-
-
 def time_pipeline(counter: CellCountingPipeline, image: np.ndarray) -> float:
     start = time.perf_counter()
     for _ in range(STEPS):
@@ -137,16 +111,10 @@ def peak_memory(images: int) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def show(title: str, ratios: list[float], aim: str) -> None:
-    spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {len(ratios)} pairs" if len(ratios) > 1 else "one pair"
-    print(f"{title}: {median(ratios):.3f} ({spread}; aim: {aim})", flush=True)
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        time_bare_loop(folder), time_trainer(folder)  # warm up
-        ratios = [time_bare_loop(folder) / time_trainer(folder) for _ in range(PAIRS)]
-    show("Trainer's samples a second / bare loop's", ratios, "at least 0.95")
+        images = STEPS * CONFIG["per_device_train_batch_size"]
+        show_trainer_against_bare_loop(lambda: make_trainer(folder, images, max_steps=STEPS), PAIRS)
     counter = CellCountingPipeline(model=make_model(), image_processor=CellCounterImageProcessor())
     image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
     time_forward(counter, image), time_pipeline(counter, image)

@@ -10,6 +10,8 @@ PUBLIC = {
     "CellCounterConfig": "cell_counting.configuration_cell_counter",
     "CellCounterImageProcessor": "cell_counting.image_processing_cell_counter",
     "CellCountingPipeline": "cell_counting.pipeline_cell_counting",
+    "CifarClassifier": "cifar10.modeling_cifar_classifier",
+    "CifarClassifierConfig": "cifar10.configuration_cifar_classifier",
 }
 
 __all__ = list(PUBLIC)

@@ -89,6 +89,18 @@ class RecipeTrainingArguments(TrainingArguments):
         return "bf16" if self.bf16 else "fp16" if self.fp16 else "fp32"
 
 
+@dataclass
+class DatasetArguments:
+    """What every recipe asks about its data: where they are, and what the card says of them."""
+
+    dataset: str = field(default="", metadata={"help": "Hub id or folder."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "Name of the data in the card; the id by default."}
+    )
+    dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
+    dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
+
+
 def non_defaults(values: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults."""
     changed = {}

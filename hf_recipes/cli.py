@@ -11,20 +11,33 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hf-recipes", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    on_images = argparse.ArgumentParser(add_help=False)
+    on_images.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
+    on_images.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    on_images.add_argument("--json", action="store_true", help="print one JSON object per image")
+    on_images.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
+
     count = commands.add_parser(
         "count",
+        parents=[on_images],
         help="count the cells in images",
         description="Count the cells in images.",
         epilog="example: hf-recipes count cells/*.png --model outputs/quickstart --json",
     )
-    count.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
-    count.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
-    count.add_argument("--json", action="store_true", help="print one JSON object per image")
     count.add_argument("--overlay", metavar="FILE", help="draw the density over the image; with several images, "
                        "FILE's name is followed by each image's")  # fmt: skip
     count.add_argument("--tile-size", type=int, default=512, help="larger images are counted in tiles of this side")
-    count.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
     count.set_defaults(call=count_images)
+
+    classify = commands.add_parser(
+        "classify",
+        parents=[on_images],
+        help="classify images",
+        description="Print the likeliest classes of images with their probabilities.",
+        epilog="example: hf-recipes classify photo.png --model outputs/cifar10_fast_cnn --top 3",
+    )
+    classify.add_argument("--top", type=int, default=3, help="classes to show")
+    classify.set_defaults(call=classify_images)
 
     study = commands.add_parser(
         "study",
@@ -87,6 +100,37 @@ def count_images(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def classify_images(args: argparse.Namespace) -> int:
+    from transformers import ImageClassificationPipeline, ViTImageProcessor
+    from transformers.utils import logging
+
+    from . import CifarClassifier
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    images = expand(args.images)
+    model = CifarClassifier.from_pretrained(args.model)
+    classify = ImageClassificationPipeline(
+        model=model,
+        image_processor=ViTImageProcessor.from_pretrained(args.model),
+        device=args.device,
+        top_k=min(args.top, model.config.num_labels),
+    )
+    failed = 0
+    for image in images:
+        try:
+            classes = classify(image)
+        except (ValueError, OSError) as error:
+            print(f"error: {image}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        if args.json:
+            print(json.dumps({"image": image, "classes": classes}))
+        else:
+            print("  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)]))
+    return 1 if failed else 0
+
+
 def expand(names: list[str]) -> list[str]:
     """Files, the images in folders, what patterns match, and URLs, in order."""
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
@@ -110,7 +154,8 @@ def expand(names: list[str]) -> list[str]:
 
 
 def run_studies(args: argparse.Namespace) -> int:
-    from .study import load_study, run_study, write_page
+    from .study import load_study, run_study
+    from .study_page import write_page
 
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 INK, ACCENT, MUTED = "#22313f", "#d1495b", "#8d99ae"
+PALETTE = (ACCENT, "#2e86ab", "#3b8b5a", "#b07d2b", "#6a4c93")  # of several lines in one figure
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 4.2, height: float = 3.4) -> tuple[Figure, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from io import BytesIO
@@ -12,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
 if TYPE_CHECKING:
+    from .arguments import DatasetArguments
     from .training import RecipeTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -59,6 +61,25 @@ class CardInfo:
     tags: list[str] = field(default_factory=list)
 
 
+def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, str]]) -> dict[str, str | None]:
+    """The fields `dataset_*` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
+
+    Args:
+        recipe: the recipe's arguments.
+        known: last part of a folder or id -> name, source and licence of data that the public knows by another name.
+    """
+    last = recipe.dataset.rstrip("/").split("/")[-1]
+    public = recipe.dataset.count("/") == 1 and not Path(recipe.dataset).is_dir()
+    public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
+    name, url, license = known.get(last, (last, "its page on the Hub" if public else "private", "unknown"))
+    return {
+        "dataset_name": recipe.dataset_name or name,
+        "dataset_url": recipe.dataset_url or url,
+        "dataset_license": recipe.dataset_license or license,
+        "dataset_id": recipe.dataset if public else None,
+    }
+
+
 @dataclass
 class Section:
     """A part of a report: text, a table (rows of equal keys) and a figure (matplotlib or PIL), each if there is one."""
@@ -75,11 +96,13 @@ class Section:
 
 @dataclass
 class Report:
-    """What an analysis found. `baselines` are named rows of the same metrics as the model's; `picture` is shown at the
-    top of the card; `images` are further pictures by file name, pushed beside the model."""
+    """What an analysis found. `baselines` are named rows of the same metrics as the model's; `measured` are numbers that
+    go to the results beside the test's; `picture` is shown at the top of the card; `images` are further pictures by file
+    name, pushed beside the model."""
 
     sections: list[Section] = field(default_factory=list)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
     picture: Any = None
     images: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +113,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     info, report, results = trainer.card, trainer.report, trainer.report.results
     model_id = trainer.args.hub_model_id or UNNAMED
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
+    revision = hub_revision(trainer.train_dataset) if info.dataset_id else None
     data = ModelCardData(
         library_name="transformers",
         license=info.license,
@@ -102,9 +126,10 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         eval_results=[
             EvalResult(
                 task_type=info.pipeline_task,
-                dataset_type=info.dataset_id or info.dataset_name.lower().replace(" ", "-"),
+                dataset_type=info.dataset_id or slug(info.dataset_name),
                 dataset_name=info.dataset_name,
                 dataset_split="test",
+                dataset_revision=revision,
                 metric_type=key,
                 metric_name=name,
                 metric_value=results[f"test_{key}"],
@@ -146,6 +171,16 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     part = folder / "README.md.tmp"
     part.write_text(str(card))
     os.replace(part, folder / "README.md")
+
+
+def hub_revision(dataset: Any) -> str | None:
+    """The commit of the data set's repository, which `datasets` keeps in the path of its cache only."""
+    files = [file["filename"] for file in getattr(dataset, "cache_files", [])]
+    return next((part for file in files for part in Path(file).parts if re.fullmatch("[0-9a-f]{40}", part)), None)
+
+
+def slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def name_model(card: str, model_id: str) -> str:

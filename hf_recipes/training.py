@@ -27,7 +27,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json, write_manifest
-from .model_card import CardInfo, Report, name_model, write_card
+from .model_card import CardInfo, Report, name_model, slug, write_card
 from .publishing import hub_problem, with_retries
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,12 @@ class RecipeTrainer(Trainer):
             for module in model.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        return super().compute_loss(model, self.model_inputs(inputs), *args, **kwargs)
+
+    def model_inputs(self, batch: dict) -> dict:
+        """What of a batch the model's forward takes; the rest is there for `augment` and `reduce`."""
+        self._set_signature_columns_if_needed()
+        return {name: value for name, value in batch.items() if name in self._signature_columns}
 
     def train(self, *args, **kwargs):
         output = super().train(*args, **kwargs)
@@ -202,7 +207,7 @@ class RecipeTrainer(Trainer):
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
-            predictions, references = self.reduce(inputs, model(**inputs))
+            predictions, references = self.reduce(inputs, model(**self.model_inputs(inputs)))
         return None, predictions, references
 
     def test(self, dataset: Any):
@@ -338,7 +343,7 @@ def run(
         results = summarize(trainer, predictions.metrics, settings)
         if analyse is not None and trainer.is_world_process_zero():
             trainer.report = analyse(trainer, predictions)
-            results["baselines"] = trainer.report.baselines
+            results |= trainer.report.measured | {"baselines": trainer.report.baselines}
         trainer.report.results = results
         if trainer.args.should_save:
             trainer.state.save_to_json(str(folder / "trainer_state.json"))
@@ -436,5 +441,5 @@ def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
     dataset = str(options.get("dataset", ""))
     if dataset.startswith("local/") or Path(dataset).is_dir():
-        options = options | {"dataset": "path/to/" + card.dataset_name.lower().replace(" ", "-")}
+        options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

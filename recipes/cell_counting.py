@@ -12,7 +12,7 @@ from typing import Any, Literal
 from transformers import set_seed
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
-from hf_recipes.arguments import RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.cell_counting.analysis import analyse
 from hf_recipes.cell_counting.augmentation import Augmentation
 from hf_recipes.cell_counting.card import make_card
@@ -22,15 +22,10 @@ from hf_recipes.training import RecipeTrainer, launch, run
 
 
 @dataclass
-class CellCountingArguments:
+class CellCountingArguments(DatasetArguments):
     """Train a cell counter, test it, and write its card."""
 
     dataset: str = field(default="synthetic", metadata={"help": "Hub id, folder, or 'synthetic'."})
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "Name of the data in the card; the id by default."}
-    )
-    dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
-    dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by name if not given."})
     label_column: str | None = field(
         default=None, metadata={"help": "Column of annotations; found by name if not given."}

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest_plugins = ["shapes"]
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -79,6 +80,13 @@ def run_python(*words, env: dict | None = None, check: bool = True, **kwargs) ->
     return done
 
 
+def run_recipe(module, recipe_class: type, **values):
+    """The recipe's `main` in this process, as if the values stood on the command line."""
+    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+
+    return module.main(*RecipeParser((recipe_class, RecipeTrainingArguments)).parse(options(**values)))
+
+
 @pytest.fixture(scope="session")
 def cell_recipe():
     return load_recipe("cell_counting")
@@ -92,12 +100,10 @@ def pairs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_tiny(cell_recipe, pairs):
     """`run_tiny(folder, **options)` runs the cell-counting recipe on the pairs in this process."""
-    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 
     def call(folder: Path, **changes):
         values = TINY | {"dataset": pairs, "output_dir": folder} | changes
-        parser = RecipeParser((cell_recipe.CellCountingArguments, RecipeTrainingArguments))
-        return cell_recipe.main(*parser.parse(options(**values)))
+        return run_recipe(cell_recipe, cell_recipe.CellCountingArguments, **values)
 
     return call
 

@@ -6,7 +6,8 @@ import yaml
 from conftest import ROOT, TINY
 
 from hf_recipes import study
-from hf_recipes.study import load_study, mean_and_deviation, run_study, write_page
+from hf_recipes.study import load_study, run_study
+from hf_recipes.study_page import mean_and_deviation, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
 

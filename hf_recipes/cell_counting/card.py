@@ -1,9 +1,8 @@
 """What the cards of cell counters say beyond the numbers of their run."""
 
-from pathlib import Path
 from typing import Any
 
-from ..model_card import CardInfo
+from ..model_card import CardInfo, describe_data
 
 SUMMARIES = {
     "regressor": "A small convolutional network that predicts the number of cells in a microscopy image as one scalar: "
@@ -31,14 +30,9 @@ KNOWN_DATA = {
 
 def make_card(recipe: Any) -> CardInfo:
     """The card of a run of `recipes/cell_counting.py`, from its arguments."""
-    last = recipe.dataset.rstrip("/").split("/")[-1]
-    public = recipe.dataset.count("/") == 1 and last not in KNOWN_DATA and not Path(recipe.dataset).is_dir()
-    public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
-    name, url, license = KNOWN_DATA.get(last, (last, "its page on the Hub" if public else "private", "unknown"))
-    name, url = recipe.dataset_name or name, recipe.dataset_url or url
-    license = recipe.dataset_license or license
+    data = describe_data(recipe, KNOWN_DATA)
     return CardInfo(
-        title=f"Cell counter ({recipe.architecture.replace('_', ' ')}), {name}",
+        title=f"Cell counter ({recipe.architecture.replace('_', ' ')}), {data['dataset_name']}",
         summary=SUMMARIES[recipe.architecture],
         pipeline_task="cell-counting",
         auto_class="AutoModel",
@@ -51,10 +45,7 @@ def make_card(recipe: Any) -> CardInfo:
             "game3": "GAME(3)",
         },
         snippet=SNIPPET,
-        dataset_name=name,
-        dataset_url=url,
-        dataset_license=license,
-        dataset_id=recipe.dataset if public else None,
+        **data,
         recipe="recipes/cell_counting.py",
         limitations=[
             "Counts are good for images like the training data: the same stain, magnification and exposure. On others, "

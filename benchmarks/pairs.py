@@ -1,0 +1,53 @@
+"""Ratios of what is timed in alternating pairs, and the one that every task shows: Trainer against a bare loop."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch.utils.data import DataLoader
+
+from hf_recipes.training import RecipeTrainer
+
+
+def show(title: str, ratios: list[float], aim: str) -> None:
+    spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {len(ratios)} pairs" if len(ratios) > 1 else "one pair"
+    print(f"{title}: {median(ratios):.3f} ({spread}; aim: {aim})", flush=True)
+
+
+def show_trainer_against_bare_loop(make_trainer: Callable[[], RecipeTrainer], pairs: int) -> None:
+    """`make_trainer` gives a new trainer with the same model and data, whose `max_steps` are one pass over them."""
+    time_bare_loop(make_trainer()), time_trainer(make_trainer())  # warm up
+    ratios = [time_bare_loop(make_trainer()) / time_trainer(make_trainer()) for _ in range(pairs)]
+    show("Trainer's samples a second / bare loop's", ratios, "at least 0.95")
+
+
+def time_trainer(trainer: RecipeTrainer) -> float:
+    trainer.train()
+    return next(row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row)
+
+
+def time_bare_loop(trainer: RecipeTrainer) -> float:
+    """The same batches, augmentation, network, precision, clipping and optimiser."""
+    model, optimizer, args = trainer.model.train(), trainer.create_optimizer(), trainer.args
+    loader = DataLoader(
+        trainer.train_dataset,
+        args.per_device_train_batch_size,
+        shuffle=True,
+        drop_last=args.dataloader_drop_last,
+        collate_fn=trainer.data_collator,
+    )
+    generator = torch.Generator().manual_seed(0)
+    start = time.perf_counter()
+    for batch in loader:
+        batch = {key: value.to(args.device) for key, value in batch.items()}
+        if trainer.augment is not None:
+            batch = trainer.augment(batch, generator)
+        with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+            loss = model(**trainer.model_inputs(batch)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+    return time.perf_counter() - start

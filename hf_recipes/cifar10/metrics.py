@@ -1,0 +1,67 @@
+"""How well images are classified, and the baselines that every report shows beside a model."""
+
+import datasets
+import evaluate
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.linear_model import RidgeClassifier
+
+
+class ClassificationQuality(evaluate.Metric):
+    """Accuracy and log loss from logits, and from the plain logits the accuracy without test-time augmentation.
+
+    The log loss is the mean of -log p(true class), in nats.
+    """
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="",
+            features=datasets.Features(
+                {"predictions": datasets.List(datasets.Value("float64")), "references": datasets.Value("int64")}
+            ),
+        )
+
+    def _compute(self, predictions, references) -> dict[str, float]:
+        logits, labels = np.asarray(predictions, np.float64), np.asarray(references)
+        return {
+            "accuracy": float((logits.argmax(1) == labels).mean()),
+            "log_loss": float(-log_softmax(logits, 1)[np.arange(len(labels)), labels].mean()),
+        }
+
+
+def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
+    """One row of logits per image, with test-time augmentation also those without it."""
+    predictions = {"logits": outputs.logits.float()}
+    if outputs.plain_logits is not None:
+        predictions["plain_logits"] = outputs.plain_logits.float()
+    return predictions, {"label": batch["labels"]}
+
+
+def compute_metrics(evaluation) -> dict[str, float]:
+    """Accuracy and log loss, which is the loss too, from the rows of `reduce_batch`."""
+    predictions, labels = evaluation.predictions, evaluation.label_ids["label"]
+    metrics = ClassificationQuality().compute(predictions=predictions["logits"], references=labels)
+    if "plain_logits" in predictions:
+        plain = ClassificationQuality().compute(predictions=predictions["plain_logits"], references=labels)
+        metrics["accuracy_without_tta"] = plain["accuracy"]
+    return metrics | {"loss": metrics["log_loss"]}
+
+
+def baseline_accuracies(train: datasets.Dataset, test: datasets.Dataset) -> dict[str, dict[str, float]]:
+    """The commonest class, and ridge regression on the pixels (a linear classifier): what a network must beat."""
+    images, labels = flat_pixels(train)
+    test_images, test_labels = flat_pixels(test)
+    commonest = np.bincount(labels).argmax()
+    ridge = RidgeClassifier(alpha=1000.0).fit(images, labels)
+    return {
+        "commonest class": {"accuracy": float((test_labels == commonest).mean())},
+        "ridge on pixels": {"accuracy": float((ridge.predict(test_images) == test_labels).mean())},
+    }
+
+
+def flat_pixels(split: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """float32 `(images, pixels)` in units of 0..1, and labels."""
+    rows = split.with_format(None)[:]
+    pixels = np.frombuffer(b"".join(rows["pixels"]), np.uint8).reshape(len(split), -1)
+    return pixels.astype(np.float32) / 255, np.asarray(rows["label"])

@@ -1,0 +1,241 @@
+"""Fully connected and convolutional networks for small images. This file travels to the Hub with the weights."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .configuration_cifar_classifier import CifarClassifierConfig
+
+
+@dataclass
+class CifarClassifierOutput(ModelOutput):
+    """Output of [`CifarClassifier`].
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*): cross-entropy, given with `labels`.
+        logits (`torch.FloatTensor` of shape `(batch, classes)`): the mean over the views of test-time augmentation.
+        plain_logits (`torch.FloatTensor` of shape `(batch, classes)`, *optional*): of the image as it is, only with
+            test-time augmentation.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    plain_logits: torch.FloatTensor | None = None
+
+
+class DenseLayer(nn.Module):
+    """Linear, batch norm, ReLU, dropout; with a shortcut around them where widths allow it (He et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, config: CifarClassifierConfig):
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=not config.batch_norm)
+        self.norm = nn.BatchNorm1d(outputs) if config.batch_norm else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.shortcut = config.residual and inputs == outputs
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        hidden = self.dropout(F.relu(self.norm(self.linear(features))))
+        return features + hidden if self.shortcut else hidden
+
+
+class FullyConnected(nn.Module):
+    """Dense layers over the flat pixels. Nothing in it knows which pixels are neighbours.
+
+    The optional whitening keeps the first principal components and scales them to unit variance (Lin, Memisevic and Konda
+    2015 whiten the inputs of such networks too); it is a linear map of the flat vector, so the network stays
+    invariant to permutations of the pixels.
+    """
+
+    def __init__(self, config: CifarClassifierConfig):
+        super().__init__()
+        inputs = config.num_channels * math.prod(config.image_size)
+        self.whiten = nn.Linear(inputs, config.whitening) if config.whitening else nn.Identity()
+        widths = [config.whitening or inputs, *config.widths]
+        self.layers = nn.Sequential(*(DenseLayer(before, width, config) for before, width in pairwise(widths)))
+        self.head = nn.Linear(widths[-1], config.num_labels)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.whiten(pixel_values.flatten(1))))
+
+    def fit_whitening(self, images: torch.Tensor, epsilon: float = 1e-2) -> None:
+        flat = images.flatten(1).double()
+        mean = flat.mean(0)
+        values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+        values, vectors = values.flip(0)[: len(self.whiten.bias)], vectors.flip(1)[:, : len(self.whiten.bias)]
+        weight = (vectors / torch.sqrt(values.clamp(min=0) + epsilon)).T
+        self.whiten.weight.copy_(weight)
+        self.whiten.bias.copy_(-weight @ mean)
+
+
+class PlainCnn(nn.Module):
+    """Blocks of two 3 x 3 convolutions with max pooling, and one hidden dense layer (in the manner of VGG)."""
+
+    def __init__(self, config: CifarClassifierConfig):
+        super().__init__()
+        layers, channels = [], config.num_channels
+        for width in config.widths:
+            for inputs in (channels, width):
+                layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=not config.batch_norm))
+                layers += [nn.BatchNorm2d(width)] if config.batch_norm else []
+                layers.append(nn.ReLU())
+            layers += [nn.MaxPool2d(2), nn.Dropout(config.dropout)]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        places = math.prod(side // 2 ** len(config.widths) for side in config.image_size)
+        self.head = nn.Sequential(
+            nn.Linear(channels * places, channels), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(channels, config.num_labels)
+        )  # fmt: skip
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(pixel_values).flatten(1))
+
+
+class FastBlock(nn.Module):
+    """Convolution, pooling, then another convolution, each with batch norm and GELU."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, outputs, 3, padding=1, bias=False) for channels in (inputs, outputs)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in range(2))
+        for convolution in self.convolutions:
+            convolution.starts_as_identity = True
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = F.max_pool2d(self.convolutions[0](features), 2)
+        features = F.gelu(self.norms[0](features))
+        return F.gelu(self.norms[1](self.convolutions[1](features)))
+
+
+class FastCnn(nn.Module):
+    """A frozen whitening convolution and a few wide blocks, made to reach its accuracy in minutes.
+
+    After airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), which took the whitening of
+    patches and its negated copy from Page 2019 ("How to train your ResNet"), pooling before the batch norm and convolutions that
+    start as the identity on their first channels (Zagoruyko and Komodakis 2017), and scales the logits down.
+    """
+
+    def __init__(self, config: CifarClassifierConfig):
+        super().__init__()
+        components = config.num_channels * config.whitening**2
+        self.whiten = nn.Conv2d(config.num_channels, 2 * components, config.whitening)
+        widths = [2 * components, *config.widths]
+        self.blocks = nn.Sequential(*(FastBlock(before, width) for before, width in pairwise(widths)))
+        self.head = nn.Linear(widths[-1], config.num_labels, bias=False)
+        self.logit_scale = config.logit_scale
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        features = self.blocks(F.gelu(self.whiten(pixel_values)))
+        return self.head(features.amax((2, 3))) * self.logit_scale
+
+    def fit_whitening(self, images: torch.Tensor, epsilon: float = 5e-4) -> None:
+        side = self.whiten.kernel_size[0]
+        patches = F.unfold(images[:5000], side).transpose(1, 2).flatten(0, 1).double()
+        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (vectors / torch.sqrt(values + epsilon)).T.reshape(-1, *self.whiten.weight.shape[1:])
+        self.whiten.weight.copy_(torch.cat([filters, -filters]))
+        self.whiten.bias.zero_()
+
+
+NETWORKS = {"fully_connected": FullyConnected, "cnn": PlainCnn, "fast_cnn": FastCnn}
+
+
+class CifarClassifier(PreTrainedModel):
+    """Classifies small images. `CifarClassifierConfig.architecture` chooses the network; see [`CifarClassifierConfig`]."""
+
+    config_class = CifarClassifierConfig
+    base_model_prefix = "network"
+    main_input_name = "pixel_values"
+    accepts_loss_kwargs = False
+    keys_to_ignore_at_inference = ["plain_logits"]
+
+    def __init__(self, config: CifarClassifierConfig):
+        super().__init__(config)
+        self.network = NETWORKS[config.architecture](config)
+        if config.pixel_permutation is not None:
+            self.register_buffer("permutation", self.draw_permutation())
+        if config.whitening:
+            self.network.whiten.requires_grad_(False)
+        self.post_init()
+
+    def draw_permutation(self) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(self.config.pixel_permutation)
+        return torch.randperm(math.prod(self.config.image_size), generator=generator, device="cpu")
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Plain torch's initialisation; that of `PreTrainedModel` is meant for transformers and far too small here."""
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+            if module.bias is not None:
+                bound = 1 / math.sqrt(module.weight[0].numel())
+                init.uniform_(module.bias, -bound, bound)
+            loaded = getattr(module.weight, "_is_hf_initialized", False)  # a slice of it would not say so
+            if getattr(module, "starts_as_identity", False) and not loaded:
+                nn.init.dirac_(module.weight[: module.in_channels])
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+            init.zeros_(module.running_mean)
+            init.ones_(module.running_var)
+            init.zeros_(module.num_batches_tracked)
+        elif isinstance(module, CifarClassifier) and module.config.pixel_permutation is not None:
+            init.copy_(module.permutation, module.draw_permutation())
+
+    @torch.no_grad()
+    def fit_whitening(self, pixel_values: torch.Tensor) -> None:
+        """Set the frozen whitening layer from training images `(images, channels, height, width)`; nothing without one."""
+        if self.config.whitening:
+            self.network.fit_whitening(self.permute(pixel_values))
+
+    def permute(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        if self.config.pixel_permutation is None:
+            return pixel_values
+        return pixel_values.flatten(2)[..., self.permutation].view_as(pixel_values)
+
+    def forward(
+        self, pixel_values: torch.FloatTensor, labels: torch.Tensor | None = None, return_dict: bool | None = None
+    ) -> CifarClassifierOutput:
+        """
+        Args:
+            pixel_values (`(batch, channels, height, width)`): images as the processor makes them.
+            labels (`(batch,)` of class numbers, or `(batch, classes)` of shares that sum to 1, *optional*).
+            return_dict: not used; the output is always a [`CifarClassifierOutput`].
+
+        Raises:
+            ValueError: when the images have another size than `config.image_size`.
+        """
+        expected = [self.config.num_channels, *self.config.image_size]
+        if list(pixel_values.shape[1:]) != expected:
+            raise ValueError(
+                f"this model takes images of {' x '.join(map(str, expected))} (channels x height x width), and got "
+                f"{' x '.join(map(str, pixel_values.shape[1:]))}; its image processor resizes images of any size"
+            )
+        views = [pixel_values]
+        if not self.training and self.config.test_time_augmentation != "none":
+            views = make_views(pixel_values, shift=self.config.test_time_augmentation == "flip_and_shift")
+        logits = [self.network(self.permute(view)).float() for view in views]
+        mean = torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
+        loss = None if labels is None else F.cross_entropy(mean, labels)
+        return CifarClassifierOutput(loss, mean, logits[0] if len(logits) > 1 else None)
+
+
+def make_views(images: torch.Tensor, shift: bool) -> list[torch.Tensor]:
+    """The image first, its mirror image, and with `shift` both moved by a pixel up left and down right."""
+    views = [images]
+    if shift:
+        height, width = images.shape[-2:]
+        padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
+        views += [padded[..., :height, :width], padded[..., 2:, 2:]]
+    return [each for view in views for each in (view, view.flip(-1))]
+
+
+CifarClassifier.register_for_auto_class("AutoModelForImageClassification")

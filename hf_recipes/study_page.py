@@ -1,0 +1,169 @@
+"""The page of a task's studies: a table and a figure for each section, made of the committed results."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
+from .model_card import format_cell, markdown_table, save_figure
+from .study import CARDS, Section, Study
+
+AXES = {
+    "train_examples": "training images",
+    "train_seconds": "seconds of training",
+    "parameters": "parameters",
+    "mflops": "MFLOPs an image",
+}
+
+
+def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
+    """`TASK.md` in `folder` with a table and a figure for each section that has results."""
+    task = studies[0].task
+    figures = folder / task
+    figures.mkdir(parents=True, exist_ok=True)
+    hardware: set[str] = set()
+    parts = []
+    for study in studies:
+        if any(study.results(name) for name in study.variants):
+            introduction = f"{study.summary.strip()}\n\n" if study.summary else ""
+            parts.append(f"## {study.title}\n\n{introduction}From `hf-recipes study {study.file}`.\n")
+        for number, section in enumerate(study.sections):
+            results = {name: study.results(name) for name in section.variants}
+            results = {name: runs for name, runs in results.items() if runs}
+            if not results:
+                continue
+            hardware |= {
+                f"{run['hardware']}, {run['results']['precision']}" for runs in results.values() for run in runs
+            }
+            figure = figures / f"{study.file.stem}_{number}.png"
+            save_figure(plot_section(study, section, results), figure)
+            table = markdown_table(section_rows(study, section, results))
+            parts.append(
+                f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n![{section.title}]({task}/{figure.name})\n"
+            )
+    text = (
+        f"# {studies[0].recipe.stem.replace('_', ' ').capitalize()}: the study\n\n"
+        "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its data, "
+        "its weights and its augmentation. The test split is used once a run, by the saved model loaded again, in fp32. "
+        f"Minutes are wall clock of the training with its validation. Hardware: {'; '.join(sorted(hardware))}. "
+        f"Each run's numbers are in `results/{task}/`.\n\n"
+    )
+    page = folder / f"{task}.md"
+    page.write_text(text + "\n".join(parts))
+    return page
+
+
+def section_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
+    """One row per variant; with `baselines`, those of the first variant; then what papers report."""
+    rows = []
+    for name, runs in results.items():
+        row = {"variant": name, "runs": len(runs)}
+        row |= {
+            title: mean_and_deviation([run["results"].get(key) for run in runs]) for key, title in study.metrics.items()
+        }
+        row["parameters"] = runs[0]["results"]["parameters"]
+        row["training images"] = runs[0]["results"]["train_examples"]
+        row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
+        rows.append(row)
+    if section.baselines:
+        runs = next(iter(results.values()))
+        for name in runs[0]["results"].get("baselines", {}):
+            row = dict.fromkeys(rows[0]) | {"variant": f"*baseline:* {name}", "runs": len(runs)}
+            row["training images"] = runs[0]["results"]["train_examples"]
+            for key, title in study.metrics.items():
+                values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
+                row[title] = mean_and_deviation(values) if key.startswith("test_") else None
+            rows.append(row)
+    headline = next(iter(study.metrics.values()))
+    for name, value in section.published.items():
+        rows.append(dict.fromkeys(rows[0]) | {"variant": f"*published:* {name}", headline: str(value)})
+    return rows
+
+
+def mean_and_deviation(values: list[float | None]) -> str | None:
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
+    if len(values) == 1:
+        return format_cell(float(values[0]))
+    mean, deviation = np.mean(values), np.std(values, ddof=1)
+    if deviation == 0:
+        return format_cell(float(mean))
+    digits = min(max(0, 1 - int(np.floor(np.log10(deviation)))), 4)
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
+    """The headline of every variant with its standard deviation and every run as a dot."""
+    return {"rows": plot_rows, "curve": plot_curve, "scatter": plot_scatter}[section.plot](study, section, results)
+
+
+def headline_values(study: Study, results: dict[str, list[dict]]) -> tuple[str, dict[str, np.ndarray]]:
+    """The headline's name, and by variant its value in each run."""
+    key, title = next(iter(study.metrics.items()))
+    return title, {name: np.array([run["results"][key] for run in runs]) for name, runs in results.items()}
+
+
+def spread(values: np.ndarray) -> float:
+    return values.std(ddof=1) if len(values) > 1 else 0.0
+
+
+def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
+    """A row per variant, then the published ones."""
+    title, values = headline_values(study, results)
+    published = {name: [float(part) for part in str(text).split("±")] for name, text in section.published.items()}
+    figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * (len(values) + len(published)))
+    axis, places = axes[0, 0], -np.arange(len(values) + len(published))
+    for place, each in zip(places, values.values()):
+        axis.errorbar(each.mean(), place, xerr=spread(each), fmt="D", color=ACCENT, markersize=5, capsize=3)
+        axis.scatter(each, [place] * len(each), s=10, color=INK, alpha=0.6, zorder=3, linewidths=0)
+    for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
+        axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
+    axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])
+    axis.set(ylim=(places[-1] - 0.6, 0.6), xlabel=title + (" (* published)" if published else ""))
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
+    """A line for each of the section's `lines` against `x`."""
+    title, values = headline_values(study, results)
+    figure, axes = new_figure(1, 1, 5.5, 3.6)
+    axis, ticks = axes[0, 0], set()
+    for color, (line, names) in zip(PALETTE, (section.lines or {"": section.variants}).items()):
+        done = [name for name in names if name in results]
+        x = np.array([results[name][0]["results"][section.x] for name in done])
+        order = np.argsort(x)
+        means, deviations = (np.array([f(values[name]) for name in done]) for f in (np.mean, spread))
+        plot_with_spread(axis, x[order], means[order], deviations[order], line or None, color)
+        for place, name in zip(x, done):
+            axis.scatter([place] * len(values[name]), values[name], s=9, color=MUTED, zorder=3)
+        ticks |= {int(each) for each in x}
+    axis.set(xscale="log", xlabel=AXES.get(section.x, section.x), ylabel=title)
+    axis.set_xticks(sorted(ticks), [f"{tick:,}" for tick in sorted(ticks)], minor=False)
+    axis.minorticks_off()
+    if section.lines:
+        axis.legend(frameon=False)
+    return figure
+
+
+def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
+    """A point per variant, one panel for each `x`."""
+    title, values = headline_values(study, results)
+    panels = [section.x] if isinstance(section.x, str) else section.x
+    figure, axes = new_figure(1, len(panels), 5.2, 4.0)
+    for axis, key in zip(axes[0], panels):
+        for color, (line, names) in zip(PALETTE, (section.lines or {"": section.variants}).items()):
+            done = [name for name in names if name in results]
+            x = [np.mean([run["results"][key] for run in results[name]]) for name in done]
+            means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
+            axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line or None)
+            for place, mean, name in zip(x, means, done):
+                axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
+        axis.set(xscale="log", xlabel=AXES.get(key, key), ylabel=title)
+        axis.grid(alpha=0.3)
+    if section.lines:
+        axes[0, 0].legend(frameon=False)
+    return figure
