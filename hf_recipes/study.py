@@ -152,14 +152,11 @@ def run_study(
     unknown = set(only or []) - study.variants.keys()
     if unknown:
         raise ValueError(f"{file} has no variant {', '.join(sorted(unknown))}; it has {', '.join(study.variants)}")
-    if seeds:
-        for variant in study.variants.values():
-            variant.seeds = seeds
     chosen = [variant for name, variant in study.variants.items() if not only or name in only]
     todo = [
         (variant, seed)
         for variant in chosen
-        for seed in variant.seeds
+        for seed in seeds or variant.seeds
         if (read_result(study.result_file(variant.name, seed)) or {}).get("digest") != variant.digest(seed)
     ]
     for number, (variant, seed) in enumerate([] if page_only else todo, 1):

@@ -35,6 +35,8 @@ def small_study(tmp_path, pairs, monkeypatch):
 
 def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, capsys, monkeypatch):
     passed_on = ["--dataset", str(pairs)]
+    run_study(small_study, seeds=[1], passed_on=passed_on)
+    assert not (tmp_path / "model_cards/cell_counting/tiny").exists()  # the card is that of the file's first seed
     page = write_page([run_study(small_study, passed_on=passed_on)])
     results = [
         json.loads(path.read_text()) for path in sorted((tmp_path / "model_cards/results/cell_counting").iterdir())
