@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[on_images],
         help="classify images",
         description="Print the likeliest classes of images with their probabilities.",
-        epilog="example: hf-recipes classify photo.png --model outputs/cifar10_fast_cnn --top 3",
+        epilog="example: hf-recipes classify photo.png --model outputs/cifar10_cnn --top 3",
     )
     classify.add_argument("--top", type=int, default=3, help="classes to show")
     classify.set_defaults(call=classify_images)
