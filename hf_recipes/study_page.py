@@ -14,7 +14,7 @@ AXES = {
     "train_examples": "training images",
     "train_seconds": "seconds of training",
     "parameters": "parameters",
-    "mflops": "MFLOPs an image",
+    "flops": "FLOPs an image",
 }
 
 
@@ -110,6 +110,15 @@ def spread(values: np.ndarray) -> float:
     return values.std(ddof=1) if len(values) > 1 else 0.0
 
 
+def drawn_lines(section: Section, results: dict[str, list[dict]]) -> list[tuple[str, str | None, list[str]]]:
+    """Colour, name and the variants that have results, for each of the section's `lines`, or for all in one."""
+    lines = section.lines or {None: section.variants}
+    return [
+        (color, line, [name for name in names if name in results])
+        for color, (line, names) in zip(PALETTE, lines.items())
+    ]
+
+
 def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
     """A row per variant, then the published ones."""
     title, values = headline_values(study, results)
@@ -132,12 +141,11 @@ def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -
     title, values = headline_values(study, results)
     figure, axes = new_figure(1, 1, 5.5, 3.6)
     axis, ticks = axes[0, 0], set()
-    for color, (line, names) in zip(PALETTE, (section.lines or {"": section.variants}).items()):
-        done = [name for name in names if name in results]
+    for color, line, done in drawn_lines(section, results):
         x = np.array([results[name][0]["results"][section.x] for name in done])
         order = np.argsort(x)
         means, deviations = (np.array([f(values[name]) for name in done]) for f in (np.mean, spread))
-        plot_with_spread(axis, x[order], means[order], deviations[order], line or None, color)
+        plot_with_spread(axis, x[order], means[order], deviations[order], line, color)
         for place, name in zip(x, done):
             axis.scatter([place] * len(values[name]), values[name], s=9, color=MUTED, zorder=3)
         ticks |= {int(each) for each in x}
@@ -155,11 +163,10 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     panels = [section.x] if isinstance(section.x, str) else section.x
     figure, axes = new_figure(1, len(panels), 5.2, 4.0)
     for axis, key in zip(axes[0], panels):
-        for color, (line, names) in zip(PALETTE, (section.lines or {"": section.variants}).items()):
-            done = [name for name in names if name in results]
+        for color, line, done in drawn_lines(section, results):
             x = [np.mean([run["results"][key] for run in results[name]]) for name in done]
             means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
-            axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line or None)
+            axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
             for place, mean, name in zip(x, means, done):
                 axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
         axis.set(xscale="log", xlabel=AXES.get(key, key), ylabel=title)

@@ -1,17 +1,15 @@
 """Cell images with their annotations: load, check, and turn into arrays and density maps."""
 
-import hashlib
 import logging
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
-from PIL import Image as PILImage
 
+from ..images import code_digest, open_image
 from .augmentation import resize
 from .density import dots_to_points, mask_to_density, outside_points, points_to_density
 from .image_processing_cell_counter import CellCounterImageProcessor
@@ -82,7 +80,7 @@ def load_cells(
         sigma=sigma,
         image_size=image_size,
         drop_outside_points=drop_outside_points,
-        code=code_digest(),
+        code=code_digest(Path(__file__).parent),
     )
     for name, split in splits.items():
         column, kind = (label_column, label_kind) if name == "train" else (reference, reference_kind)
@@ -98,12 +96,6 @@ def load_cells(
             desc=f"Decoding {name}",
         )
     return splits
-
-
-def code_digest() -> str:
-    """Of the code that makes the decoded rows: `datasets` would not notice its change and reuse what older code made."""
-    sources = [*Path(__file__).parent.glob("*.py")]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
 
 
 def decode_row(
@@ -142,19 +134,6 @@ def decode_row(
         "density": density.tobytes(),
         "count": float(density.sum(dtype=np.float64)),
     }
-
-
-def open_image(cell: Any) -> PILImage.Image | np.ndarray:
-    """What an image column holds, undecoded by `datasets` so that a broken file can be named: a PIL image or array."""
-    if isinstance(cell, dict) and ("bytes" in cell or "path" in cell):
-        cell = BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
-    if isinstance(cell, (str, Path, BytesIO)):
-        image = PILImage.open(cell)
-        image.load()  # a truncated file fails here
-        return image
-    if cell is None:
-        raise ValueError("it is missing")
-    return cell if isinstance(cell, PILImage.Image) else np.asarray(cell)
 
 
 def make_density(

@@ -1,7 +1,7 @@
 """Images with their classes: load, check, split, and decode once into raw bytes."""
 
 from functools import partial
-from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets, load_dataset
 from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
+
+from ..images import code_digest, open_image
 
 # as cell counting does: raw memory, decoded once, kept by Arrow and read without a detour through Python numbers
 DECODED = Features({"pixels": Value("binary"), "label": Value("int64"), "index": Value("int64")})
@@ -58,6 +60,7 @@ def load_images(
                 image_column=image_column,
                 label_column=label_column,
                 size=(processor.size["height"], processor.size["width"]),
+                code=code_digest(Path(__file__).parent),
             ),
             batched=True,
             with_indices=True,
@@ -147,7 +150,9 @@ def decode_batch(
     image_column: str,
     label_column: str,
     size: tuple[int, int],
+    code: str = "",
 ) -> dict[str, list]:
+    """Rows of `DECODED`. `code` does nothing here: it is for the fingerprint of the cache."""
     pixels = []
     for index, cell in zip(indices, rows[image_column]):
         try:
@@ -155,12 +160,6 @@ def decode_batch(
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(f"row {index} of {split_name}: cannot read the image: {error}") from error
     return {"pixels": pixels, "label": rows[label_column], "index": indices}
-
-
-def open_image(cell: dict[str, Any] | None) -> PILImage.Image:
-    if cell is None:
-        raise ValueError("it is missing")
-    return PILImage.open(BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"])
 
 
 def decode_image(cell: Any, size: tuple[int, int]) -> np.ndarray:
