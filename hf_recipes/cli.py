@@ -4,6 +4,7 @@ import argparse
 import glob
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -69,26 +70,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def count_images(args: argparse.Namespace) -> int:
-    from transformers.utils import logging
-
     from . import CellCounter, CellCounterImageProcessor, CellCountingPipeline
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    silence_transformers()
     images = expand(args.images)
     counter = CellCountingPipeline(
         model=CellCounter.from_pretrained(args.model),
         image_processor=CellCounterImageProcessor.from_pretrained(args.model),
         device=args.device,
     )
-    failed = 0
-    for image in images:
-        try:
-            result = counter(image, tile_size=args.tile_size, return_overlay=bool(args.overlay))
-        except ValueError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed += 1
-            continue
+
+    def count(image: str) -> str:
+        result = counter(image, tile_size=args.tile_size, return_overlay=bool(args.overlay))
         row = {"image": image, "count": round(result["count"], 2)}
         if args.overlay:
             target = Path(args.overlay)
@@ -96,39 +89,53 @@ def count_images(args: argparse.Namespace) -> int:
                 target = target.with_name(f"{target.stem}-{Path(image).stem}{target.suffix or '.png'}")
             result["overlay"].save(target)
             row["overlay"] = str(target)
-        print(json.dumps(row) if args.json else f"{row['count']:10.1f}  {image}")
-    return 1 if failed else 0
+        return json.dumps(row) if args.json else f"{row['count']:10.1f}  {image}"
+
+    return print_each(images, count)
 
 
 def classify_images(args: argparse.Namespace) -> int:
     from transformers import ImageClassificationPipeline, ViTImageProcessor
-    from transformers.utils import logging
 
     from . import CifarClassifier
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    silence_transformers()
     images = expand(args.images)
     model = CifarClassifier.from_pretrained(args.model)
-    classify = ImageClassificationPipeline(
+    classifier = ImageClassificationPipeline(
         model=model,
         image_processor=ViTImageProcessor.from_pretrained(args.model),
         device=args.device,
         top_k=min(args.top, model.config.num_labels),
     )
-    failed = 0
+
+    def classify(image: str) -> str:
+        classes = classifier(image)
+        if args.json:
+            return json.dumps({"image": image, "classes": classes})
+        return "  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)])
+
+    return print_each(images, classify)
+
+
+def silence_transformers() -> None:
+    """So that nothing but results and errors is printed."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def print_each(images: list[str], describe: Callable[[str], str]) -> int:
+    """Print what `describe` says of each image; an image that fails is named, and the others go on. The exit status."""
+    failed = False
     for image in images:
         try:
-            classes = classify(image)
+            print(describe(image), flush=True)
         except (ValueError, OSError) as error:
-            print(f"error: {image}: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        if args.json:
-            print(json.dumps({"image": image, "classes": classes}))
-        else:
-            print("  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)]))
-    return 1 if failed else 0
+            print(f"error: {error}" if image in str(error) else f"error: {image}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
 
 
 def expand(names: list[str]) -> list[str]:

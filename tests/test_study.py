@@ -6,8 +6,8 @@ import yaml
 from conftest import ROOT, TINY
 
 from hf_recipes import study
-from hf_recipes.study import load_study, run_study
-from hf_recipes.study_page import mean_and_deviation, write_page
+from hf_recipes.study import Section, Study, load_study, run_study
+from hf_recipes.study_page import mean_and_deviation, plot_section, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
 
@@ -81,6 +81,26 @@ def test_means_have_the_digits_that_their_spread_allows():
     assert mean_and_deviation([2.0, 2.5, 3.0]) == "2.50 ± 0.50"
     assert mean_and_deviation([101.0, 145.0]) == "123 ± 31"
     assert mean_and_deviation([0.9512]) == "0.9512" and mean_and_deviation([None]) is None
+
+
+@pytest.mark.parametrize(("plot", "x"), [("curve", "train_examples"), ("scatter", ["parameters", "train_examples"])])
+def test_curves_and_scatters_show_every_variant_against_x(plot, x):
+    lines = {"U-Net": ["unet-8", "unet-32"], "regressor": ["regressor-8"]}
+    variants = [name for names in lines.values() for name in names]
+    results = {
+        name: [
+            {"results": {"test_mae": mae + seed, "train_examples": int(name.split("-")[1]), "parameters": 1000}}
+            for seed in (0, 1)
+        ]
+        for name, mae in zip(variants, (5.0, 2.0, 7.0))
+    }
+    section = Section("Learning curve", variants, plot=plot, x=x, lines=lines)
+    drawn = Study(Path("study_1.yaml"), Path("recipe.py"), "Cells", "", {"test_mae": "test MAE"}, [section], {})
+    figure = plot_section(drawn, section, results)
+    axis = figure.axes[-1]  # of the scatter's panels, the one of train_examples
+    points = {container.get_label(): list(zip(*container.lines[0].get_data())) for container in axis.containers}
+    assert points == {"U-Net": [(8, 5.5), (32, 2.5)], "regressor": [(8, 7.5)]}
+    assert len(figure.axes) == (1 if plot == "curve" else 2) and axis.get_ylabel() == "test MAE"
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
