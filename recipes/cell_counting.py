@@ -63,9 +63,6 @@ class CellCountingArguments(DatasetArguments):
     crop: float = field(default=1.0, metadata={"help": "Augment by crops of at least this share of a side; 1 is off."})
     zoom: float = field(default=0.0, metadata={"help": "Augment by resizing up to this share; 0 is off."})
     intensity_change: float = field(default=0.0, metadata={"help": "Augment contrast and brightness; 0 is off."})
-    color_change: float = field(
-        default=0.0, metadata={"help": "Augment contrast and brightness of each channel on its own; 0 is off."}
-    )
     noise: float = field(default=0.0, metadata={"help": "Augment by noise and blur; 0 is off."})
 
 
@@ -116,7 +113,6 @@ def main(recipe: CellCountingArguments, args: RecipeTrainingArguments) -> dict[s
             crop=recipe.crop,
             zoom=recipe.zoom,
             intensity=recipe.intensity_change,
-            color=recipe.color_change,
             noise=recipe.noise,
             keep_size=recipe.architecture != "unet",
             stride=model.stride,

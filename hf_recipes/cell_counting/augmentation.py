@@ -32,7 +32,6 @@ class Augmentation:
         zoom: crops are resized by a factor between `1 / (1 + zoom)` and `1 + zoom`, one factor a batch.
         keep_size: crops are resized to the image's own size instead (the regressors need it), and `zoom` is not used.
         intensity: contrast and brightness change by up to this share of a standard deviation.
-        color: those of each channel on its own do, for stains that differ from slide to slide.
         noise: images get Gaussian noise of up to this share of a standard deviation, and half as often a blur.
         stride: sides of crops are multiples of it.
     """
@@ -42,7 +41,6 @@ class Augmentation:
     zoom: float = 0.0
     keep_size: bool = False
     intensity: float = 0.0
-    color: float = 0.0
     noise: float = 0.0
     stride: int = 16
 
@@ -54,9 +52,7 @@ class Augmentation:
         if self.crop < 1 or self.zoom > 0:
             images, density = self.crop_and_zoom(images, density, generator)
         if self.intensity > 0:
-            images = change_intensity(images, self.intensity, 1, generator)
-        if self.color > 0:
-            images = change_intensity(images, self.color, images.shape[1], generator)
+            images = change_intensity(images, self.intensity, generator)
         if self.noise > 0:
             images = add_noise(images, self.noise, generator)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -110,10 +106,9 @@ def resize(
     return images, density * (mass / density.sum((1, 2, 3), keepdim=True).clamp(min=1e-9))
 
 
-def change_intensity(images: torch.Tensor, strength: float, channels: int, generator: torch.Generator) -> torch.Tensor:
-    """`channels` is 1 for one change of all channels, or their number for one of each."""
-    contrast = uniform(generator, 1 - strength, 1 + strength, len(images), channels, 1, 1).to(images)
-    brightness = uniform(generator, -strength, strength, len(images), channels, 1, 1).to(images)
+def change_intensity(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+    contrast = uniform(generator, 1 - strength, 1 + strength, len(images), 1, 1, 1).to(images)
+    brightness = uniform(generator, -strength, strength, len(images), 1, 1, 1).to(images)
     return images * contrast + brightness
 
 

@@ -64,23 +64,15 @@ def test_resizing_keeps_the_count(size):
 
 def test_intensity_and_noise_leave_the_density_alone():
     before = batch()
-    for group in ({"intensity": 0.3}, {"color": 0.3}, {"noise": 0.2}):
-        after = Augmentation(geometry=False, **group)(before, generator())
+    for augment in (Augmentation(geometry=False, intensity=0.3), Augmentation(geometry=False, noise=0.2)):
+        after = augment(before, generator())
         assert torch.equal(after["labels"], before["labels"])
         assert not torch.allclose(after["pixel_values"], before["pixel_values"])
         assert (after["pixel_values"] - before["pixel_values"]).abs().max() < 2
 
 
-def test_colour_changes_each_channel_on_its_own_and_intensity_all_alike():
-    """The two channels of the batch are equal."""
-    one, two = Augmentation(geometry=False, intensity=0.3)(batch(), generator())["pixel_values"].unbind(1)
-    assert torch.equal(one, two)
-    one, two = Augmentation(geometry=False, color=0.3)(batch(), generator())["pixel_values"].unbind(1)
-    assert not torch.allclose(one, two, atol=0.01)
-
-
 def test_the_generator_decides_everything():
-    augment = Augmentation(crop=0.5, zoom=0.2, intensity=0.2, color=0.2, noise=0.2)
+    augment = Augmentation(crop=0.5, zoom=0.2, intensity=0.2, noise=0.2)
     one, two, other = (augment(batch(), generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one["pixel_values"], two["pixel_values"]) and torch.equal(one["labels"], two["labels"])
     assert one["pixel_values"].shape != other["pixel_values"].shape or not torch.equal(
