@@ -74,6 +74,7 @@ def count_images(args: argparse.Namespace) -> int:
 
     silence_transformers()
     images = expand(args.images)
+    overlays = iter(overlay_files(Path(args.overlay), images) if args.overlay else [])
     counter = CellCountingPipeline(
         model=CellCounter.from_pretrained(args.model),
         image_processor=CellCounterImageProcessor.from_pretrained(args.model),
@@ -81,17 +82,30 @@ def count_images(args: argparse.Namespace) -> int:
     )
 
     def count(image: str) -> str:
-        result = counter(image, tile_size=args.tile_size, return_overlay=bool(args.overlay))
+        overlay = next(overlays, None)
+        result = counter(image, tile_size=args.tile_size, return_overlay=overlay is not None)
         row = {"image": image, "count": round(result["count"], 2)}
-        if args.overlay:
-            target = Path(args.overlay)
-            if len(images) > 1:
-                target = target.with_name(f"{target.stem}-{Path(image).stem}{target.suffix or '.png'}")
-            result["overlay"].save(target)
-            row["overlay"] = str(target)
+        if overlay:
+            result["overlay"].save(overlay)
+            row["overlay"] = str(overlay)
         return json.dumps(row) if args.json else f"{row['count']:10.1f}  {image}"
 
     return print_each(images, count)
+
+
+def overlay_files(file: Path, images: list[str]) -> list[Path]:
+    """`file` for one image; for several, a file for each: the image's name follows, and a number if that name is taken."""
+    if len(images) == 1:
+        return [file]
+    files: list[Path] = []
+    for image in images:
+        name, number = f"{file.stem}-{Path(image).stem}", 1
+        target = file.with_name(f"{name}{file.suffix or '.png'}")
+        while target in files:
+            number += 1
+            target = target.with_stem(f"{name}-{number}")
+        files.append(target)
+    return files
 
 
 def classify_images(args: argparse.Namespace) -> int:

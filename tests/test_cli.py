@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import run_python
@@ -23,6 +24,12 @@ def test_counting_files_folders_and_patterns(finished_run, tmp_path, capsys):
     assert cli.main(["count", str(images / "*.png"), "--model", str(finished_run), "--overlay", str(overlay)]) == 0
     assert Image.open(tmp_path / "over-a.png").size == Image.open(images / "a.png").size
     assert f"{rows[0]['count']:.1f}" in capsys.readouterr().out
+
+
+def test_images_of_the_same_name_get_an_overlay_each():
+    files = cli.overlay_files(Path("o/over.png"), ["x/a.png", "y/a.png", "z/a-2.png", "a.tif"])
+    assert [file.name for file in files] == ["over-a.png", "over-a-2.png", "over-a-2-2.png", "over-a-3.png"]
+    assert cli.overlay_files(Path("over.jpg"), ["x/a.png"]) == [Path("over.jpg")]
 
 
 def test_failures_are_one_line_and_a_status(finished_run, tmp_path, capsys):
