@@ -133,10 +133,11 @@ def classify_images(args: argparse.Namespace) -> int:
 
 
 def silence_transformers() -> None:
-    """So that nothing but results and errors is printed."""
+    """So that nothing but results and errors is printed; failures are exceptions, and what transformers logs as an error
+    beside them is that it does not know our model classes."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
 
 

@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ def test_flops_of_a_dense_network_are_twice_its_weights():
     assert count_flops(model) == 2 * weights
 
 
-def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_path, capsys):
+def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [caplog.handler])
     photograph = tmp_path / "photo.jpg"
     Image.open(shapes / "test/cross/00.png").resize((300, 200)).save(photograph)
     assert cli.main(["classify", str(photograph), "--model", str(classifier_run), "--top", "2", "--json"]) == 0
@@ -80,6 +82,7 @@ def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_
     assert sum(each["score"] for each in row["classes"]) <= 1.0001
     assert cli.main(["classify", str(photograph), "--model", str(classifier_run)]) == 0
     assert row["classes"][0]["label"] in capsys.readouterr().out
+    assert not caplog.records  # transformers would say that it does not know the class
 
 
 def test_a_pushed_model_classifies_a_photograph_where_hf_recipes_is_missing(classifier_run, shapes, tmp_path):
