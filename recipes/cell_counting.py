@@ -42,6 +42,10 @@ class CellCountingArguments(DatasetArguments):
     )
     validation_size: int | None = field(default=None, metadata={"help": "Most images to draw for validation."})
     test_size: int | None = field(default=None, metadata={"help": "Draw the test from all images, not the data's own."})
+    test_names: str | None = field(
+        default=None,
+        metadata={"help": "Test on the images whose file name this regular expression finds: a slide, a patient."},
+    )
     image_size: list[int] | None = field(default=None, metadata={"help": "Height and width to resize images to."})
     sigma: float = field(default=2.0, metadata={"help": "Of the Gaussian around a cell, in pixels of the original."})
     num_channels: int = field(default=3, metadata={"help": "Channels of the model's input: 1 (gray) or 3."})
@@ -82,6 +86,7 @@ def main(recipe: CellCountingArguments, args: RecipeTrainingArguments) -> dict[s
             train_size=recipe.train_size,
             validation_size=recipe.validation_size,
             test_size=recipe.test_size,
+            test_names=recipe.test_names,
             drop_outside_points=recipe.drop_outside_points,
             seed=args.seed,
         )

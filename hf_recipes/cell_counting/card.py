@@ -39,6 +39,7 @@ def make_card(recipe: Any) -> CardInfo:
         metrics={
             "mae": "MAE, cells per image",
             "rmse": "RMSE, cells per image",
+            "bias": "mean error, cells per image",
             "r2": "R2",
             "game1": "GAME(1)",
             "game2": "GAME(2)",

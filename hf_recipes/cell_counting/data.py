@@ -13,7 +13,7 @@ from ..images import code_digest, open_image
 from .augmentation import resize
 from .density import dots_to_points, mask_to_density, outside_points, points_to_density
 from .image_processing_cell_counter import CellCounterImageProcessor
-from .sources import draw_splits, find_columns, load_splits
+from .sources import draw_splits, find_columns, hold_out, load_splits
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def load_cells(
     train_size: int | None = None,
     validation_size: int | None = None,
     test_size: int | None = None,
+    test_names: str | None = None,
     drop_outside_points: bool = False,
     seed: int = 0,
 ) -> DatasetDict:
@@ -61,6 +62,8 @@ def load_cells(
         train_size, validation_size: examples drawn by `seed` from the training split, all the rest and a fifth by
             default. A validation split that the data set brings is used only when `validation_size` is None.
         test_size: draw the test split by `seed` from all splits together instead of using the data set's own.
+        test_names: a regular expression: the images of all splits whose file name it finds are the test, those of a slide or
+            a patient for instance, which say more of new ones than images drawn at random.
         drop_outside_points: drop points outside their image with a warning instead of failing.
         seed: of the draws.
 
@@ -69,6 +72,10 @@ def load_cells(
     """
     splits = load_splits(dataset)
     image_column, label_column, label_kind = find_columns(splits, image_column, label_column, label_kind)
+    if test_names is not None:
+        if test_size is not None:
+            raise ValueError("--test_size and --test_names both say which images are the test; give one of them")
+        splits = hold_out(splits, test_names, image_column)
     splits = draw_splits(splits, train_size, validation_size, test_size, seed)
     reference, reference_kind = label_column, label_kind
     if reference_column is not None:

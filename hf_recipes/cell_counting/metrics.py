@@ -16,7 +16,9 @@ LEVELS = 3  # GAME(3) compares 2**3 x 2**3 regions
 
 
 class CountingError(evaluate.Metric):
-    """MAE and RMSE in cells per image, and R2, of predicted against true counts.
+    """MAE, RMSE and bias in cells per image, and R2, of predicted against true counts.
+
+    The bias is the mean error: above zero too many cells are counted.
 
     R2 is 1 - (sum of squared errors) / (sum of squares around the mean true count); NaN where all true counts agree.
     """
@@ -36,6 +38,7 @@ class CountingError(evaluate.Metric):
         return {
             "mae": float(np.abs(errors).mean()),
             "rmse": float(np.sqrt((errors**2).mean())),
+            "bias": float(errors.mean()),
             "r2": float(1 - (errors**2).sum() / spread) if spread > 0 else float("nan"),
         }
 

@@ -125,6 +125,34 @@ def find_columns(
     return image_column, label_column, label_kind
 
 
+def hold_out(splits: DatasetDict, pattern: str, image_column: str) -> DatasetDict:
+    """The images of all splits whose file name the regular expression finds as `test`, all others as `train`.
+
+    Raises:
+        ValueError: when the expression is not valid, the images have no names, or none or all of them match.
+    """
+    everything = concatenate_datasets([splits[name] for name in sorted(splits)])
+    try:
+        found = np.array([re.search(pattern, name) is not None for name in file_names(everything, image_column)])
+    except re.error as error:
+        raise ValueError(f"--test_names {pattern!r} is no regular expression: {error}") from error
+    if found.all() or not found.any():
+        raise ValueError(
+            f"--test_names {pattern!r} finds {'all' if found.any() else 'none'} of the {len(found)} images; it has to leave some "
+            "for training and some for the test"
+        )
+    return DatasetDict(train=everything.select(np.flatnonzero(~found)), test=everything.select(np.flatnonzero(found)))
+
+
+def file_names(split: Dataset, image_column: str) -> list[str]:
+    if "name" in split.column_names:
+        return list(split["name"])
+    if not isinstance(split.features[image_column], Image):
+        raise ValueError(f"the column {image_column!r} holds no files, so that --test_names has no names to look at")
+    cells = split.cast_column(image_column, Image(decode=False))[image_column]
+    return [Path(cell["path"] or "").name for cell in cells]
+
+
 def draw_splits(
     splits: DatasetDict, train_size: int | None, validation_size: int | None, test_size: int | None, seed: int
 ) -> DatasetDict:

@@ -88,6 +88,21 @@ def test_a_folder_of_pairs(processor, tmp_path):
         load_cells(str(folder), processor, test_size=3)
 
 
+def test_images_of_a_slide_are_held_out_by_their_names(processor, tmp_path):
+    for split, number in (("train", 6), ("test", 4)):
+        write_pairs(tmp_path / "pairs" / split, number)
+    splits = load_cells(str(tmp_path / "pairs"), processor, test_names="00[01]cell")
+    assert sorted(splits["test"]["name"]) == ["000cell.png", "000cell.png", "001cell.png", "001cell.png"]
+    assert not {*splits["train"]["name"], *splits["validation"]["name"]} & set(splits["test"]["name"])
+    assert len(splits["train"]) + len(splits["validation"]) == 6
+    folder = save_folder(tmp_path / "unnamed", next((k, *v) for k, v in labels_of_every_kind().items()))
+    for wrong, message in (("none.png", "finds none of the 10"), ("cell", "finds all"), ("(", "no regular expression")):
+        with pytest.raises(ValueError, match=message):
+            load_cells(str(tmp_path / "pairs"), processor, test_names=wrong)
+    with pytest.raises(ValueError, match="both say which"):
+        load_cells(folder, processor, test_names="a", test_size=1)
+
+
 def test_synthetic_cells(processor):
     splits = load_cells("synthetic", processor)
     assert {name: len(split) for name, split in splits.items()} == {"train": 64, "validation": 16, "test": 24}
