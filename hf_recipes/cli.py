@@ -74,7 +74,7 @@ def count_images(args: argparse.Namespace) -> int:
 
     silence_transformers()
     images = expand(args.images)
-    overlays = iter(overlay_files(Path(args.overlay), images) if args.overlay else [])
+    overlays = overlay_files(Path(args.overlay), images) if args.overlay else {}
     counter = CellCountingPipeline(
         model=CellCounter.from_pretrained(args.model),
         image_processor=CellCounterImageProcessor.from_pretrained(args.model),
@@ -82,7 +82,7 @@ def count_images(args: argparse.Namespace) -> int:
     )
 
     def count(image: str) -> str:
-        overlay = next(overlays, None)
+        overlay = overlays.get(image)
         result = counter(image, tile_size=args.tile_size, return_overlay=overlay is not None)
         row = {"image": image, "count": round(result["count"], 2)}
         if overlay:
@@ -93,18 +93,18 @@ def count_images(args: argparse.Namespace) -> int:
     return print_each(images, count)
 
 
-def overlay_files(file: Path, images: list[str]) -> list[Path]:
+def overlay_files(file: Path, images: list[str]) -> dict[str, Path]:
     """`file` for one image; for several, a file for each: the image's name follows, and a number if that name is taken."""
     if len(images) == 1:
-        return [file]
-    files: list[Path] = []
-    for image in images:
+        return {images[0]: file}
+    files: dict[str, Path] = {}
+    for image in dict.fromkeys(images):
         name, number = f"{file.stem}-{Path(image).stem}", 1
         target = file.with_name(f"{name}{file.suffix or '.png'}")
-        while target in files:
+        while target in files.values():
             number += 1
             target = target.with_stem(f"{name}-{number}")
-        files.append(target)
+        files[image] = target
     return files
 
 

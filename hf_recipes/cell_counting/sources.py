@@ -131,17 +131,22 @@ def hold_out(splits: DatasetDict, pattern: str, image_column: str) -> DatasetDic
     Raises:
         ValueError: when the expression is not valid, the images have no names, or none or all of them match.
     """
-    everything = concatenate_datasets([splits[name] for name in sorted(splits)])
     try:
-        found = np.array([re.search(pattern, name) is not None for name in file_names(everything, image_column)])
+        expression = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"--test_names {pattern!r} is no regular expression: {error}") from error
+    everything = join_splits(splits)
+    found = np.array([expression.search(name) is not None for name in file_names(everything, image_column)])
     if found.all() or not found.any():
         raise ValueError(
             f"--test_names {pattern!r} finds {'all' if found.any() else 'none'} of the {len(found)} images; it has to leave some "
             "for training and some for the test"
         )
     return DatasetDict(train=everything.select(np.flatnonzero(~found)), test=everything.select(np.flatnonzero(found)))
+
+
+def join_splits(splits: DatasetDict) -> Dataset:
+    return concatenate_datasets([splits[name] for name in sorted(splits)])
 
 
 def file_names(split: Dataset, image_column: str) -> list[str]:
@@ -158,7 +163,7 @@ def draw_splits(
 ) -> DatasetDict:
     """Training, validation and test examples, drawn by `seed`; no example is in two of them."""
     if test_size is not None:
-        everything = concatenate_datasets([splits[name] for name in sorted(splits)])
+        everything = join_splits(splits)
         order = np.random.default_rng(seed).permutation(len(everything))
         check_size("--test_size", test_size, len(everything) - 2)
         test, pool = everything.select(order[:test_size]), everything.select(order[test_size:])
