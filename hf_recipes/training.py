@@ -15,6 +15,7 @@ from typing import Any
 import safetensors.torch
 import torch
 import yaml
+from accelerate import PartialState
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
@@ -371,6 +372,9 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
         if args.log_level == "debug":
             raise
         sys.exit(f"error: {hub_problem(error) if isinstance(error, HfHubHTTPError) else error}")
+    finally:
+        # A process that ends with the group's threads alive may be aborted by them, after its work is done.
+        PartialState().destroy_process_group()
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:

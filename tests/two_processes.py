@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from transformers import set_seed
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor
@@ -71,3 +72,4 @@ if trainer.is_world_process_zero():
     out.write_text(json.dumps({"world_size": world, "metrics": metrics, "losses": losses}))
 else:
     assert not trainer.args.should_save
+PartialState().destroy_process_group()
