@@ -189,7 +189,10 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
     values = TINY | {"dataset": pairs, "output_dir": tmp_path, "stem_stride": 3}
     done = run_python(ROOT / "recipes/cell_counting.py", *options(**values), check=False)
     assert (
-        done.returncode == 1 and "Traceback" not in done.stderr and "error: " in done.stderr and "stride" in done.stderr
+        done.returncode == 1
+        and "Traceback" not in done.stderr
+        and "error: " in done.stderr
+        and "stem_stride 3 does not go with" in done.stderr
     )
 
 
