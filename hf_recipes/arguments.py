@@ -68,9 +68,11 @@ class RecipeTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Drop columns that the model's forward does not name before collating."}
     )
-    hub_strategy: str = field(
-        default="end",
-        metadata={"help": "What to push: end (the tested model with its card), every_save or checkpoint."},
+    average_tokens_across_devices: bool = field(
+        default=False, metadata={"help": "Weigh processes by their tokens; losses here are means of a batch."}
+    )
+    hub_strategy: Literal["end"] = field(
+        default="end", metadata={"help": "When to push: at the end, the tested model with its card."}
     )
     dataloader_pin_memory: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "Pin batches in memory; of use with a GPU only."}

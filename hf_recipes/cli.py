@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .errors import explain
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hf-recipes", description=__doc__)
@@ -44,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         "study",
         help="run the variants of a study over seeds and write its page",
         description="Run what is not done of a study, and write model_cards/TASK.md from all results.",
-        epilog="example: hf-recipes study recipes/cell_counting/study_synthetic.yaml. Options after -- go to every run: "
+        epilog="example: hf-recipes study recipes/cell_counting/study_3_synthetic.yaml. Options after -- go to every run: "
         "hf-recipes study STUDY.yaml -- --dataset my/cells",
     )
     study.add_argument("studies", nargs="+", metavar="STUDY.yaml")
@@ -64,8 +66,11 @@ def main(argv: list[str] | None = None) -> int:
     args.passed_on = passed_on
     try:
         return args.call(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 1
 
 
@@ -147,8 +152,11 @@ def print_each(images: list[str], describe: Callable[[str], str]) -> int:
     for image in images:
         try:
             print(describe(image), flush=True)
-        except (ValueError, OSError) as error:
-            print(f"error: {error}" if image in str(error) else f"error: {image}: {error}", file=sys.stderr)
+        except Exception as error:
+            line = explain(error)
+            if line is None:
+                raise
+            print(f"error: {line}" if image in line else f"error: {image}: {line}", file=sys.stderr)
             failed = True
     return int(failed)
 

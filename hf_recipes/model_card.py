@@ -111,7 +111,6 @@ class Report:
 def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     """Write `README.md` and its figures: with the test's results once there are any, with the training so far before."""
     info, report, results = trainer.card, trainer.report, trainer.report.results
-    model_id = trainer.args.hub_model_id or UNNAMED
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
     revision = hub_revision(trainer.train_dataset) if info.dataset_id else None
     data = ModelCardData(
@@ -151,8 +150,8 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         data,
         template_path=str(TEMPLATE),
         info=info,
-        model_id=model_id,
-        snippet=info.snippet.format(model_id=model_id).strip(),
+        model_id=UNNAMED,
+        snippet=info.snippet.format(model_id=UNNAMED).strip(),
         results=results,
         results_table=markdown_table(rows) if measured else "",
         sections=report.sections,
@@ -183,9 +182,9 @@ def slug(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def name_model(card: str, model_id: str) -> str:
-    """A card that was written before the model had an id, with its id."""
-    return card.replace(UNNAMED, model_id)
+def named_card(file: Path, model_id: str) -> bytes:
+    """The card of a run with the id that it is published under; the file itself keeps a placeholder."""
+    return file.read_text().replace(UNNAMED, model_id).encode()
 
 
 def save_figures(report: Report, folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def with_retries(request: Callable[[], Any], doing: str) -> Any:
     for attempt in range(1, TRIES + 1):
         try:
             return request()
-        except (HfHubHTTPError, OSError) as error:
+        except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
             status = http_status(error)
             if attempt == TRIES or (status is not None and status < 500 and status != 429):
                 raise RuntimeError(
@@ -48,4 +49,6 @@ def hub_problem(error: Exception) -> str:
         return (
             f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
         )
+    if status is None and isinstance(error, httpx.HTTPError):
+        return f"the Hub cannot be reached, or the connection broke ({reason or type(error).__name__})"
     return reason

@@ -41,6 +41,7 @@ from .model_card import describe_hardware, format_cell
 logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
+CARD_ONLY = ("dataset_name", "dataset_url", "dataset_license")  # options that change a card and no result
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Variant:
     def digest(self, seed: int) -> str:
         """Of everything that the repository says of a run; where the data lie on this machine is not part of it."""
         options = yaml.safe_load(self.config.read_text()) | self.options | {"seed": seed}
-        options = {key: value for key, value in options.items() if not key.startswith(("dataset_", "output_dir"))}
+        options = {key: value for key, value in options.items() if key not in (*CARD_ONLY, "output_dir")}
         return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -142,16 +143,18 @@ def run_study(
         file: the study.
         seeds: instead of those in the file.
         only: these variants only.
-        passed_on: options for every run that are no part of it, such as `--dataset FOLDER`.
+        passed_on: options for every run that say where its data lie, as `--dataset FOLDER`, or how it is shown.
         page_only: run nothing.
 
     Raises:
+        ValueError: for a variant that the study has not, and for options that would change what a run measures.
         RuntimeError: when a run fails; what is done is kept, and the same command goes on.
     """
     study = load_study(file)
     unknown = set(only or []) - study.variants.keys()
     if unknown:
         raise ValueError(f"{file} has no variant {', '.join(sorted(unknown))}; it has {', '.join(study.variants)}")
+    check_passed_on(passed_on or [])
     chosen = [variant for name, variant in study.variants.items() if not only or name in only]
     todo = [
         (variant, seed)
@@ -169,6 +172,19 @@ def run_study(
             flush=True,
         )
     return study
+
+
+def check_passed_on(options: list[str]) -> None:
+    """Results are filed by what the study says of a run, so nothing else may change them."""
+    from .training import OUTWARD
+
+    for option in options:
+        name = option.removeprefix("--").split("=")[0]
+        harmless = name in ("dataset", *CARD_ONLY) or (name.startswith(OUTWARD) and name != "output_dir")
+        if option.startswith("--") and not harmless:
+            raise ValueError(
+                f"{option} would change what the study measures; make it a variant or an option in its file"
+            )
 
 
 def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     figures = folder / task
     figures.mkdir(parents=True, exist_ok=True)
     hardware: set[str] = set()
+    seconds: dict[str, float] = {}  # by variant: sections may share one
     parts = []
     for study in studies:
         if any(study.results(name) for name in study.variants):
@@ -37,6 +38,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             hardware |= {
                 f"{run['hardware']}, {run['results']['precision']}" for runs in results.values() for run in runs
             }
+            seconds |= {name: sum(run["results"]["train_seconds"] for run in runs) for name, runs in results.items()}
             figure = figures / f"{study.file.stem}_{number}.png"
             save_figure(plot_section(study, section, results), figure)
             table = markdown_table(section_rows(study, section, results))
@@ -45,9 +47,10 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             )
     text = (
         f"# {studies[0].recipe.stem.replace('_', ' ').capitalize()}: the study\n\n"
-        "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its data, "
-        "its weights and its augmentation. The test split is used once a run, by the saved model loaded again, in fp32. "
-        f"Minutes are wall clock of the training with its validation. Hardware: {'; '.join(sorted(hardware))}. "
+        "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
+        "weights, its augmentation and, where data are drawn, its data. The test split is used once a run, by the saved model "
+        "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
+        f"{sum(seconds.values()) / 3600:.1f} hours. Hardware: {'; '.join(sorted(hardware))}. "
         f"Each run's numbers are in `results/{task}/`.\n\n"
     )
     page = folder / f"{task}.md"
@@ -83,8 +86,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
 
 
 def mean_and_deviation(values: list[float | None]) -> str | None:
-    values = [value for value in values if value is not None]
-    if not values:
+    """ "1.65 ± 0.12" with two digits of the sample standard deviation; None where a run has no value."""
+    if not values or None in values:  # of some runs only: not what the row promises
         return None
     if len(values) == 1:
         return format_cell(float(values[0]))

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import safetensors.torch
 import torch
 import yaml
 from accelerate import PartialState
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -28,8 +29,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json, write_manifest
-from .model_card import CardInfo, Report, name_model, slug, write_card
-from .publishing import hub_problem, with_retries
+from .errors import explain
+from .model_card import CardInfo, Report, named_card, slug, write_card
+from .publishing import with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +51,20 @@ OUTWARD = (
     "project",
     "trackio",
     "include_num",
-    "save_",
+    "save_total_limit",
+    "save_only_model",
+    "save_on_each_node",
     "debug",
     "resume_from_checkpoint",
-    "dataloader_",
+    "dataloader_num_workers",
+    "dataloader_pin_memory",
+    "dataloader_persistent_workers",
+    "dataloader_prefetch_factor",
     "ddp_",
     "local_rank",
     "use_cpu",
-    "bf16",
 )
+CHECKPOINTS = ("save_strategy", "save_steps")  # outward as well, unless the best checkpoint is the model
 
 
 class WallClock(TrainerCallback, ExportableState):
@@ -107,6 +114,8 @@ class RecipeTrainer(Trainer):
         pipeline_class: the pipeline that travels to the Hub with the model, for the task `card.pipeline_task`.
     """
 
+    loss_is_scaled_for_ga = False  # losses here are means of a batch, also those of a `compute_loss_func`
+
     def __init__(
         self,
         *,
@@ -119,6 +128,9 @@ class RecipeTrainer(Trainer):
     ):
         check_writable(Path(args.output_dir))
         super().__init__(args=args, **kwargs)
+        self.model_accepts_loss_kwargs = (
+            False  # or a model with `**kwargs` is taken to divide by the items of all batches
+        )
         self.card, self.augment, self.reduce, self.pipeline_class = card, augment, reduce, pipeline_class
         self.report = Report()
         self.clock = WallClock()
@@ -203,6 +215,17 @@ class RecipeTrainer(Trainer):
         with self.averaged_weights():
             return super().evaluate(*args, **kwargs)
 
+    def _get_dataloader(
+        self, dataset, description, batch_size, sampler_fn=None, is_training=False, dataloader_key=None
+    ):
+        """`dataloader_drop_last` is for the training alone: every validation and test example counts."""
+        drop_last = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drop_last and is_training
+        try:
+            return super()._get_dataloader(dataset, description, batch_size, sampler_fn, is_training, dataloader_key)
+        finally:
+            self.args.dataloader_drop_last = drop_last
+
     def prediction_step(self, model: nn.Module, inputs: dict, prediction_loss_only: bool, ignore_keys=None):
         if self.reduce is None:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
@@ -286,24 +309,34 @@ class RecipeTrainer(Trainer):
         """
         if not self.is_world_process_zero():
             return None
-        folder, token = Path(self.args.output_dir), token or self.args.hub_token
+        token = token or self.args.hub_token
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        folder = Path(self.args.output_dir)
+        files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+        operations = [
+            CommitOperationAdd(
+                name, named_card(folder / name, self.hub_model_id) if name == "README.md" else folder / name
+            )
+            for name in filter_repo_objects(files, ignore_patterns=NOT_PUBLISHED)
+        ]
 
         def push():
-            if self.hub_model_id is None:
-                self.init_hf_repo(token=token, private=private)
-            readme = folder / "README.md"
-            readme.write_text(name_model(readme.read_text(), self.hub_model_id))
-            return HfApi().upload_folder(
+            return HfApi().create_commit(
                 repo_id=self.hub_model_id,
-                folder_path=folder,
+                operations=operations,
                 commit_message=commit_message,
                 token=token,
                 revision=revision or self.args.hub_revision,
                 run_as_future=not blocking,
-                ignore_patterns=NOT_PUBLISHED,
             )
 
-        return with_retries(push, f"pushing {self.hub_model_id or self.args.hub_model_id} from {folder}")
+        return with_retries(push, f"pushing {self.hub_model_id} from {folder}")
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Make the repository, if it is not there; tried again like a push. Called before a training that is to be pushed."""
+        name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+        with_retries(partial(super().init_hf_repo, token=token, private=private), f"making the repository {name}")
 
 
 # -- a run ----------------------------------------------------------------------------------------
@@ -368,10 +401,11 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
     logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
     try:
         return main(recipe, args)
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        if args.log_level == "debug":
+    except Exception as error:
+        line = explain(error)
+        if line is None or args.log_level == "debug":
             raise
-        sys.exit(f"error: {hub_problem(error) if isinstance(error, HfHubHTTPError) else error}")
+        sys.exit(f"error: {line}")
     finally:
         # A process that ends with the group's threads alive may be aborted by them, after its work is done.
         PartialState().destroy_process_group()
@@ -379,7 +413,8 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     """The arguments that decide what a run computes, where they are not defaults, and their digest."""
-    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(OUTWARD)}
+    outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
+    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(outward)}
     options = json.loads(json.dumps(options, default=str))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
     return {"options": options, "digest": digest}

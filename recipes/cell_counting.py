@@ -2,7 +2,8 @@
 
     accelerate launch recipes/cell_counting.py --config recipes/cell_counting/quickstart.yaml
 
-Every YAML in recipes/cell_counting is a measured configuration; model_cards/cell_counting.md compares them.
+The YAML files in recipes/cell_counting are the configurations that its study files run on named data and splits;
+model_cards/cell_counting.md holds what they reach.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.cell_counting.analysis import analyse
 from hf_recipes.cell_counting.augmentation import Augmentation
 from hf_recipes.cell_counting.card import make_card
-from hf_recipes.cell_counting.data import CellCollator, load_cells, measure_normalization
+from hf_recipes.cell_counting.data import CellCollator, check_one_size, load_cells, measure_normalization
 from hf_recipes.cell_counting.metrics import compute_metrics, reduce_batch
 from hf_recipes.training import RecipeTrainer, launch, run
 
@@ -90,6 +91,8 @@ def main(recipe: CellCountingArguments, args: RecipeTrainingArguments) -> dict[s
             drop_outside_points=recipe.drop_outside_points,
             seed=args.seed,
         )
+    if recipe.architecture != "unet":
+        check_one_size(splits)
     measure_normalization(splits["train"], processor)
     train = splits["train"]
     config = CellCounterConfig(

@@ -3,6 +3,7 @@
 python recipes/quickstart.py outputs/quickstart
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,12 +21,17 @@ def main(folder: Path) -> None:
     scale = 3
     result["overlay"].resize([scale * side for side in result["overlay"].size]).save(folder / "counted.png")
     truth = len(cells["points"])
-    print(f"\nA new simulated image holds {truth} cells; the model counts {result['count']:.1f} "
-          f"({100 * (result['count'] / truth - 1):+.1f} %).")  # fmt: skip
+    error = result["count"] / truth - 1
+    print(
+        f"\nA new simulated image holds {truth} cells; the model counts {result['count']:.1f} ({100 * error:+.1f} %)."
+    )
+    if abs(error) > 0.05:
+        sys.exit("error: that is off by more than 5 %, so something is wrong with this installation or this model")
     print(f"""
 Look at   {folder}/counted.png   the image with the predicted density over it
           {folder}/README.md     the model card: test results, baselines, errors
-Next      hf-recipes count YOUR_IMAGE.png --model {folder} --overlay counted.png
+Next      . {os.path.relpath(sys.prefix)}/bin/activate
+          hf-recipes count YOUR_IMAGE.png --model {folder} --overlay counted.png
           accelerate launch recipes/cell_counting.py --config recipes/cell_counting/unet.yaml --dataset YOUR_FOLDER
           add --push_to_hub --hub_model_id YOU/cell-counter to share what you trained""")
 

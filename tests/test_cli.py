@@ -1,11 +1,12 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_python
+from conftest import ROOT, run_python
 from PIL import Image
 
 from hf_recipes import cli
@@ -42,6 +43,10 @@ def test_failures_are_one_line_and_a_status(finished_run, tmp_path, capsys):
     assert captured.err.count("error:") == 1 and "broken.png" in captured.err and "example.png" in captured.out
     assert cli.main(["count", str(tmp_path / "none.png"), "--model", str(finished_run)]) == 1
     assert "no such image" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.json").write_text('{"model_type": "cifar_classifier", "architecture": "fast_cnn"}')
+    assert cli.main(["count", good, "--model", str(tmp_path / "other")]) == 1
+    assert "architecture is 'fast_cnn'; it can be one of" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert cli.main(["count", str(tmp_path / "empty"), "--model", str(finished_run)]) == 1
     assert "holds no image" in capsys.readouterr().err
@@ -56,6 +61,8 @@ def test_help_is_fast_and_has_an_example(command):
     done = run_python("-c", script, check=False)
     assert done.stderr.strip().endswith("False")
     assert not command or "example: hf-recipes" in " ".join(done.stdout.split())
+    named = re.findall(r"recipes/[\w/]+\.yaml", done.stdout)
+    assert all((ROOT / name).exists() for name in named) and (command != ["study"] or named)
 
 
 def test_the_command_is_installed():

@@ -86,9 +86,17 @@ def test_the_snippet_of_the_card_runs(pushed):
 
 
 def test_pushing_survives_a_busy_hub_and_a_cut_connection(tmp_path, finished_run, pairs):
-    with running_hub(tmp_path / "hub", ["PUT:503:1", "/commit/:503:1", "objects/batch:cut:1"]) as endpoint:
-        push(endpoint, tmp_path, pairs, finished_run)
+    faults = ["PUT:503:1", "/commit/:503:1", "objects/batch:cut:1", "repos/create:503:1", "preupload:cut:1"]
+    with running_hub(tmp_path / "hub", faults) as endpoint:
+        done = push(endpoint, tmp_path, pairs, finished_run)
     assert (tmp_path / "hub/local/cells/model.safetensors").exists()
+    assert "making the repository local/cells failed (503); trying again" in done.stderr
+
+
+def test_a_hub_that_is_away_is_one_line(tmp_path, finished_run, pairs):
+    done = push("http://127.0.0.1:9", tmp_path, pairs, finished_run, check=False)  # nobody listens there
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "error: making the repository local/cells failed: the Hub cannot be reached" in done.stderr
 
 
 def test_a_refused_push_is_one_line_and_the_next_succeeds(tmp_path, finished_run, pairs):

@@ -62,6 +62,12 @@ def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, cap
     assert load_study(small_study).results("tiny") == []
 
 
+@pytest.mark.parametrize("option", ["--max_steps", "--seed=3", "--output_dir", "--load_best_model_at_end"])
+def test_nothing_but_the_study_changes_its_results(small_study, option):
+    with pytest.raises(ValueError, match=rf"{option} would change what the study measures"):
+        run_study(small_study, passed_on=["--dataset", "somewhere", option, "1"])
+
+
 def test_a_failing_run_names_its_reason_and_log(small_study):
     with pytest.raises(RuntimeError, match=r"tiny with seed 0 failed: error: .*nowhere does not exist.*log\.txt"):
         run_study(small_study, passed_on=["--dataset", "/nowhere"])
@@ -80,7 +86,11 @@ def test_unknown_variants_and_sections_are_named(small_study):
 def test_means_have_the_digits_that_their_spread_allows():
     assert mean_and_deviation([2.0, 2.5, 3.0]) == "2.50 ± 0.50"
     assert mean_and_deviation([101.0, 145.0]) == "123 ± 31"
-    assert mean_and_deviation([0.9512]) == "0.9512" and mean_and_deviation([None]) is None
+    assert (
+        mean_and_deviation([0.9512]) == "0.9512"
+        and mean_and_deviation([None]) is None
+        and mean_and_deviation([1.0, None]) is None
+    )
 
 
 @pytest.mark.parametrize(("plot", "x"), [("curve", "train_examples"), ("scatter", ["parameters", "train_examples"])])

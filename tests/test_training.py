@@ -1,6 +1,7 @@
 import json
 import logging
 import shutil
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,11 @@ from hf_recipes import training
 from hf_recipes.checkpoints import last_whole_checkpoint, write_json
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
+
+
+@dataclass
+class SimpleArguments:
+    """A recipe's own arguments, none."""
 
 
 def results(folder):
@@ -160,3 +166,71 @@ def test_two_processes_measure_and_learn_what_one_does(finished_run, pairs, tmp_
     for key, value in one["metrics"].items():
         assert two["metrics"][key] == pytest.approx(value, abs=1e-5), key
     assert len(one["losses"]) == 8 and two["losses"] == pytest.approx(one["losses"], abs=1e-4)
+
+
+def test_a_recipe_runs_in_two_processes(pairs, tmp_path):
+    values = TINY | {
+        "dataset": pairs,
+        "output_dir": tmp_path / "run",
+        "per_device_train_batch_size": 1,
+        "num_train_epochs": 1,
+    }
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", ROOT / "recipes/accelerate/multi_cpu.yaml"]
+    run_python(*launcher, ROOT / "recipes/cell_counting.py", *options(**values))
+    results = json.loads((tmp_path / "run/all_results.json").read_text())
+    assert results["processes"] == 2 and results["test_mae"] > 0 and results["steps"] == 4
+    states = {path.name for path in (tmp_path / "run/checkpoint-4").glob("rng_state*")}
+    assert states == {"rng_state_0.pth", "rng_state_1.pth"}
+    assert last_whole_checkpoint(tmp_path / "run") == str(tmp_path / "run/checkpoint-4")
+    assert "2 processes" in (tmp_path / "run/README.md").read_text()
+
+
+def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
+    values = TINY | {"dataset": pairs, "output_dir": tmp_path, "stem_stride": 3}
+    done = run_python(ROOT / "recipes/cell_counting.py", *options(**values), check=False)
+    assert (
+        done.returncode == 1
+        and "Traceback" not in done.stderr
+        and "error: " in done.stderr
+        and "stem_stride 3 does not go with" in done.stderr
+    )
+
+
+def test_what_decides_a_run_is_in_its_settings(tmp_path):
+    def settings(**asked):
+        args = training.RecipeParser((training.RecipeTrainingArguments,)).parse(options(output_dir=tmp_path, **asked))[
+            0
+        ]
+        return training.run_settings(SimpleArguments(), args)["options"]
+
+    assert settings(dataloader_drop_last=True) == {"dataloader_drop_last": True}
+    assert settings(dataloader_num_workers=2, save_strategy="steps", logging_steps=5) == {}
+    best = {"save_strategy": "steps", "load_best_model_at_end": True, "eval_strategy": "steps"}
+    assert settings(**best).keys() == best.keys()
+
+
+def test_accumulated_batches_train_as_one_and_every_test_image_counts(run_tiny, tmp_path, monkeypatch):
+    tested, test = [], training.RecipeTrainer.test
+
+    def spy(self, dataset):
+        predictions = test(self, dataset)
+        tested.append(len(predictions.label_ids["count"]))
+        return predictions
+
+    monkeypatch.setattr(training.RecipeTrainer, "test", spy)
+    options = {"num_train_epochs": 1, "logging_strategy": "steps", "logging_steps": 1, "weight_average": 0.0, "geometry": False,
+               "architecture": "regressor", "image_size": [48, 48], "dataloader_drop_last": True}  # fmt: skip
+    losses = []
+    for batch, steps in ((4, 1), (2, 2)):
+        folder = tmp_path / str(steps)
+        run_tiny(
+            folder,
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=steps,
+            freeze_batch_norm_at=0.0,
+            **options,
+        )
+        log = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+        losses.append([row["loss"] for row in log if "loss" in row])
+        assert tested[-1] == 5 and results(folder)["steps"] == 2
+    assert len(losses[0]) == 2 and losses[0] == pytest.approx(losses[1], rel=1e-3)

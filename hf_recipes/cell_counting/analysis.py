@@ -9,6 +9,7 @@ from torch import nn
 from ..figures import ACCENT, MUTED, new_figure, plot_predicted
 from ..model_card import Report, Section
 from .data import decode_array
+from .image_processing_cell_counter import CellCounterImageProcessor
 from .metrics import CountingError, baseline_counts
 from .modeling_cell_counter import CellCounter
 from .pipeline_cell_counting import CellCountingPipeline, draw_overlay
@@ -60,7 +61,7 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset) -> Report:
         report.sections.append(worst_images(pipeline, counts, truth, test))
         example = test[int(np.argsort(np.abs(counts - truth))[len(truth) // 2])]
         report.picture = overlay_pair(pipeline, example)
-    report.images["example.png"] = example_image(test[0])
+    report.images["example.png"] = example_image(test[0], trainer.processing_class)
     extent, reach = receptive_field(trainer.model)
     report.sections.append(
         Section(
@@ -130,7 +131,7 @@ def overlay_pair(pipeline: CellCountingPipeline, row: dict):
     pixels, density = decode_array(row)
     result = pipeline(pixels, return_density=True)
     figure, axes = new_figure(1, 2, 4.2, 4.5)
-    axes[0, 0].imshow(pixels.squeeze(), cmap="gray")
+    axes[0, 0].imshow(example_image(row, pipeline.image_processor), cmap="gray")
     axes[0, 0].set_title(f"{row['name']}: {density.sum():.0f} cells")
     axes[0, 1].imshow(draw_overlay(pixels, result["density"]))
     axes[0, 1].set_title(f"predicted density: {result['count']:.1f} cells")
@@ -139,12 +140,12 @@ def overlay_pair(pipeline: CellCountingPipeline, row: dict):
     return figure
 
 
-def example_image(row: dict) -> Image.Image:
-    """The image as 8-bit PIL, for the card's snippet; other types are mapped from their range."""
+def example_image(row: dict, processor: CellCounterImageProcessor) -> Image.Image:
+    """The image as 8-bit PIL, for the card's snippet; other types are mapped as the processor reads them."""
     pixels, _ = decode_array(row)
     if pixels.dtype != np.uint8:
-        top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else max(float(pixels.max()), 1e-9)
-        pixels = np.rint(pixels / top * 255).astype(np.uint8)
+        low, high = processor.intensity_range(pixels)
+        pixels = np.rint(((pixels - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
     return Image.fromarray(pixels.squeeze())
 
 

@@ -2,7 +2,7 @@
 
 Every operation works on `pixel_values` `(batch, channels, height, width)`, normalised, and `labels`
 `(batch, height, width)`, cells per pixel, and draws from one generator, so a batch is augmented the same way whenever
-the generator is seeded the same.
+the generator is seeded the same. The `pixel_mask` `(batch, height, width)` of a padded batch goes where its images go.
 """
 
 from dataclasses import dataclass
@@ -46,15 +46,21 @@ class Augmentation:
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """A new batch; `generator` is a CPU generator, so that every device augments the same way."""
-        images, density = batch["pixel_values"], batch["labels"][:, None]
+        images, density, mask = batch["pixel_values"], batch["labels"][:, None], batch.get("pixel_mask")
+        if mask is not None:  # moved, cropped and resized as one more channel
+            images = torch.cat([images, mask[:, None].to(images)], 1)
         if self.geometry:
             images, density = turn(images, density, generator)
         if self.crop < 1 or self.zoom > 0:
             images, density = self.crop_and_zoom(images, density, generator)
+        if mask is not None:
+            images, mask = images[:, :-1], (images[:, -1] > 0.5).to(mask)
         if self.intensity > 0:
             images = change_intensity(images, self.intensity, generator)
         if self.noise > 0:
             images = add_noise(images, self.noise, generator)
+        if mask is not None:
+            batch, images = {**batch, "pixel_mask": mask}, images * mask[:, None]  # padding stays 0, the mean
         images = images.contiguous(memory_format=torch.channels_last)
         return {**batch, "pixel_values": images, "labels": density[:, 0]}
 

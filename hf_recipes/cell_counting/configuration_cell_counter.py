@@ -55,7 +55,10 @@ class CellCounterConfig(PreTrainedConfig):
         if self.architecture != "unet" and self.image_size is None:
             raise ValueError(f"a {self.architecture} needs image_size, the (height, width) that it is trained for")
         if self.local_count_size % (2 * self.stem_stride):
-            raise ValueError(f"local_count_size {self.local_count_size} is no multiple of {2 * self.stem_stride}")
+            raise ValueError(
+                f"stem_stride {self.stem_stride} does not go with local_count_size {self.local_count_size}, which has to be a "
+                "multiple of twice the stride"
+            )
 
 
 CellCounterConfig.register_for_auto_class()

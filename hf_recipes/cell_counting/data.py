@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
+from PIL import Image as PILImage
 
 from ..images import code_digest, open_image
 from .augmentation import resize
-from .density import dots_to_points, mask_to_density, outside_points, points_to_density
+from .density import as_points, dots_to_points, mask_to_density, outside_points, points_to_density
 from .image_processing_cell_counter import CellCounterImageProcessor
 from .sources import draw_splits, find_columns, hold_out, load_splits
 
@@ -47,7 +48,8 @@ def load_cells(
     drop_outside_points: bool = False,
     seed: int = 0,
 ) -> DatasetDict:
-    """Splits `train`, `validation` and `test` with the columns `DECODED`, decoded once and cached by `datasets`.
+    """Splits `train`, `validation` and `test` with the columns `DECODED`; what comes from the Hub or from a folder that `load_dataset` reads is
+    decoded once and cached by `datasets`.
 
     Args:
         dataset: a Hub id; a folder that `load_dataset` reads; a folder of pairs such as `001cell.png` and
@@ -125,11 +127,12 @@ def decode_row(
     where = f"row {index} of {split_name}" + (f" ({file})" if file else "")
     try:
         array = processor.to_array(open_image(cell))
-    except (OSError, ValueError, SyntaxError) as error:
+        processor.check_range(array)
+    except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
         raise ValueError(f"{where}: cannot read the image: {error}") from error
     try:
         density = make_density(row[label_column], label_kind, array.shape[:2], sigma, drop_outside_points, where)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, TypeError, PILImage.DecompressionBombError) as error:
         raise ValueError(f"{where}: column {label_column!r} ({label_kind}): {error}") from error
     if image_size is not None:
         array, density = resize_example(array, density, tuple(image_size))
@@ -160,7 +163,7 @@ def make_density(
                 f"the first at x={x:g}, y={y:g}; mend them, or drop them with --drop_outside_points"
             )
         return points_to_density(points, shape, sigma)
-    array = np.asarray(open_image(label))
+    array = read_annotation(label, kind)
     if array.shape[:2] != tuple(shape):
         raise ValueError(f"it has {array.shape[:2]} (height, width) and its image {tuple(shape)}; they must agree")
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
@@ -168,19 +171,68 @@ def make_density(
     if kind == "dots":
         return points_to_density(dots_to_points(array), shape, sigma)
     if kind == "density":
-        if array.ndim != 2 or (array < 0).any():
-            raise ValueError("a density map is (height, width) with no value below 0")
+        if (array < 0).any():
+            raise ValueError("a density map has no value below 0")
         return array.astype(np.float32)
     return mask_to_density(array, kind, sigma)
 
 
 def to_points(label: Any) -> np.ndarray:
     """Pairs [x, y], records {"x", "y"}, or {"x": [...], "y": [...]} to `(cells, 2)`."""
-    if isinstance(label, dict):
-        label = list(zip(label["x"], label["y"], strict=True))
-    elif label and isinstance(label[0], dict):
-        label = [(point["x"], point["y"]) for point in label]
-    return np.asarray(label, np.float64).reshape(-1, 2)
+    try:
+        if isinstance(label, dict):
+            label = list(zip(label["x"], label["y"], strict=True))
+        elif label and isinstance(label[0], dict):
+            label = [(point["x"], point["y"]) for point in label]
+    except KeyError as error:
+        raise ValueError(f"a point has no {error}; points are pairs [x, y] or records of x and y") from error
+    return as_points(label)
+
+
+def read_annotation(label: Any, kind: str) -> np.ndarray:
+    """An image or array of annotation to `(height, width)`.
+
+    What is transparent is background. Of colours, every one is an instance of its own where the kind has instances, and
+    any is a dot or foreground where it has not. An image with a palette is read by its indices where they may number
+    instances, and by its colours where not.
+
+    Raises:
+        ValueError: for JPEG, whose blur makes values that nobody annotated, and for arrays of other shapes.
+    """
+    image, numbered = open_image(label), kind in ("mask", "instances")
+    if isinstance(image, PILImage.Image):
+        if image.format == "JPEG":
+            raise ValueError("it is a JPEG, which blurs the values of an annotation; make it again as PNG or TIFF")
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            black = PILImage.new("RGBA", image.size, (0, 0, 0, 255))
+            image = PILImage.alpha_composite(black, image).convert("RGB")
+        elif image.mode == "P" and not numbered:
+            image = image.convert("RGB")
+    array = np.asarray(image)
+    if array.ndim == 3 and kind != "density" and array.shape[-1] in (1, 3):
+        if numbered and array.shape[-1] == 3:
+            return array.astype(np.int64) @ [1, 1 << 16, 1 << 32]  # one number a colour, 0 for black
+        return array.max(-1)
+    if array.ndim != 2:
+        raise ValueError(f"it has the shape {array.shape}; an annotation of this kind is (height, width)")
+    return array
+
+
+def check_one_size(splits: DatasetDict) -> None:
+    """For networks that take one size of image only: all images of all splits have it.
+
+    Raises:
+        ValueError: naming the first image of another size.
+    """
+    expected = splits["train"][0]["shape"]
+    for name, split in splits.items():
+        for row, shape in enumerate(split["shape"]):
+            if shape != expected:
+                raise ValueError(
+                    f"row {row} of {name} ({split[row]['name']}) has {shape[0]} x {shape[1]} pixels (height x width), and others "
+                    f"{expected[0]} x {expected[1]}; a regressor needs one size: give --image_size HEIGHT WIDTH, or train a unet"
+                )
 
 
 def resize_example(array: np.ndarray, density: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,9 @@ def points_to_density(points: np.ndarray, shape: tuple[int, int], sigma: float) 
         float32 `(height, width)`.
 
     Raises:
-        ValueError: for points outside the image or NaN, with the first of them.
+        ValueError: for points outside the image or NaN, with the first of them, and for anything but pairs.
     """
-    points = np.asarray(points, np.float64).reshape(-1, 2)
+    points = as_points(points)
     outside = outside_points(points, shape)
     if outside.any():
         x, y = points[outside][0]
@@ -35,9 +35,19 @@ def points_to_density(points: np.ndarray, shape: tuple[int, int], sigma: float) 
     return spread(mass, sigma)
 
 
+def as_points(points) -> np.ndarray:
+    """float64 `(cells, 2)`; boxes or points with a class are refused and not read as more points."""
+    points = np.asarray(points, np.float64)
+    if points.size == 0:
+        return np.zeros((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points are pairs [x, y], an array of (cells, 2); got one of {points.shape}")
+    return points
+
+
 def outside_points(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Which of the points `(cells, 2)`, (x, y), lie outside an image of (height, width): bool `(cells,)`."""
-    points = np.asarray(points, np.float64).reshape(-1, 2)
+    points = as_points(points)
     height, width = shape
     inside = (points >= 0).all(1) & (points[:, 0] < width) & (points[:, 1] < height)
     return ~inside  # NaN is not inside
@@ -56,12 +66,16 @@ def spread(mass: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def dots_to_points(dots: np.ndarray) -> np.ndarray:
-    """Centres `(cells, 2)`, (x, y), from an image with a dot on each cell, any value above 0.
+    """Centres `(cells, 2)`, (x, y), from an image `(height, width)` with a dot on each cell, any value above 0.
 
     If most dots are single pixels, every pixel is a cell, so that two dots side by side stay two; larger dots are
     cells by connected component.
+
+    Raises:
+        ValueError: when more than half of the image is above 0, as where dots are black on white.
     """
-    dots = dots.max(-1) if dots.ndim == 3 else dots
+    if (dots > 0).mean() > 0.5:
+        raise ValueError("more than half of its pixels are above 0; dots are bright on a background of 0")
     components, number = connected_components(dots > 0, return_num=True, connectivity=2)
     if number == 0:
         return np.zeros((0, 2))
@@ -96,9 +110,8 @@ def instances_to_density(instances: np.ndarray, sigma: float) -> np.ndarray:
 def mask_to_density(mask: np.ndarray, kind: str, sigma: float) -> np.ndarray:
     """Every cell's mass of 1 over its pixels: float32 `(height, width)`.
 
-    `kind` is `instances` (a value per cell), `binary` (cells above 0, touching ones are split here) or `mask`, which is
+    `mask` is `(height, width)`, 0 for background. `kind` is `instances` (a value per cell), `binary` (cells above 0, touching ones are split here) or `mask`, which is
     binary if it holds at most two values.
     """
-    mask = mask.max(-1) if mask.ndim == 3 else mask
     binary = kind == "binary" or (kind == "mask" and len(np.unique(mask)) <= 2)
     return instances_to_density(split_touching(mask) if binary else mask, sigma)

@@ -9,6 +9,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as PIL converts RGB to gray
+GRAY_ROWS = 256  # made gray at once: as floats, rows of a large image are many times its memory
 
 
 class CellCounterImageProcessor(BaseImageProcessor):
@@ -60,6 +61,7 @@ class CellCounterImageProcessor(BaseImageProcessor):
             elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
                 image = image.convert("RGB")
         array = image.numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)  # ImageJ writes big-endian TIFF
         if array.dtype == bool:
             array = array.astype(np.uint8) * 255
         if array.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
@@ -79,8 +81,11 @@ class CellCounterImageProcessor(BaseImageProcessor):
             return array
         if self.num_channels == 3:
             return np.repeat(array, 3, axis=-1)
-        gray = array @ LUMINANCE
-        return (gray if np.issubdtype(array.dtype, np.floating) else np.rint(gray)).astype(array.dtype)[..., None]
+        gray = np.empty(array.shape[:2], array.dtype)
+        for top in range(0, len(array), GRAY_ROWS):
+            rows = array[top : top + GRAY_ROWS] @ LUMINANCE
+            gray[top : top + GRAY_ROWS] = rows if np.issubdtype(array.dtype, np.floating) else np.rint(rows)
+        return gray[..., None]
 
     def intensity_range(self, array: np.ndarray) -> tuple[float, float]:
         """The values that become 0 and 1, for the whole image `(height, width, channels)` even if it is tiled later.
@@ -92,14 +97,18 @@ class CellCounterImageProcessor(BaseImageProcessor):
             step = max(1, int((array.size / 1e7) ** 0.5))  # ten million values are enough for a quantile
             low, high = np.quantile(array[::step, ::step], [0.001, 0.999])
             return float(low), float(high if high > low else low + 1)
-        if np.issubdtype(array.dtype, np.floating):
-            if array.min() < 0 or array.max() > 1:
-                raise ValueError(
-                    f"float images are read as 0..1 and this one reaches from {array.min():.4g} to {array.max():.4g}; "
-                    "rescale it, or use an image processor with intensity='image'"
-                )
-            return 0.0, 1.0
-        return 0.0, float(np.iinfo(array.dtype).max)
+        self.check_range(array)
+        return 0.0, 1.0 if np.issubdtype(array.dtype, np.floating) else float(np.iinfo(array.dtype).max)
+
+    def check_range(self, array: np.ndarray) -> None:
+        """Raises a `ValueError` with `intensity="type"`, for float images outside 0..1."""
+        if self.intensity == "image" or not np.issubdtype(array.dtype, np.floating):
+            return
+        if array.min() < 0 or array.max() > 1:
+            raise ValueError(
+                f"float images are read as 0..1 and this one reaches from {array.min():.4g} to {array.max():.4g}; "
+                "rescale it, or use intensity='image' (--intensity image in a recipe), which takes each image's own range"
+            )
 
     def normalize_array(self, array: np.ndarray, intensity_range: tuple[float, float] | None = None) -> torch.Tensor:
         """`(..., height, width, channels)` to the model's float32 `(..., channels, height, width)`, channels last in

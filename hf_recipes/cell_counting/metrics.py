@@ -69,13 +69,22 @@ class GridAverageMeanError(evaluate.Metric):
         return dict(sorted(results.items()))
 
 
-def region_counts(density: torch.Tensor) -> torch.Tensor:
-    """Sum of `(batch, height, width)` over a grid of regions: `(batch, 2**LEVELS, 2**LEVELS)`, each pixel in one region."""
-    rows, columns = (
-        torch.nn.functional.one_hot(torch.arange(side, device=density.device) * 2**LEVELS // side, 2**LEVELS)
-        for side in density.shape[1:]
-    )
-    return torch.einsum("bhw,hr,wc->brc", density.float(), rows.float(), columns.float())
+def region_counts(density: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum of `(batch, height, width)` over a grid of regions: `(batch, 2**LEVELS, 2**LEVELS)`, each pixel in one region.
+
+    With the `mask` of a padded batch the grid of each image spans the image and not what was padded.
+    """
+    mask = torch.ones_like(density) if mask is None else mask
+    rows, columns = (grid_cells(inside.sum(1), inside.shape[1]) for inside in (mask.amax(2), mask.amax(1)))
+    return torch.einsum("bhw,bhr,bwc->brc", density.float(), rows, columns)
+
+
+def grid_cells(lengths: torch.Tensor, side: int) -> torch.Tensor:
+    """Which of 2**LEVELS equal parts of the first `lengths` `(batch,)` of `side` pixels each pixel is in, one-hot
+    `(batch, side, 2**LEVELS)`."""
+    pixels = torch.arange(side, device=lengths.device) * 2**LEVELS
+    parts = (pixels // lengths.long()[:, None]).clamp(max=2**LEVELS - 1)
+    return torch.nn.functional.one_hot(parts, 2**LEVELS).float()
 
 
 def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
@@ -83,13 +92,13 @@ def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
     predictions = {"loss": outputs.losses.float(), "count": outputs.counts.float()}
     references = {"count": batch["labels"].float().sum((1, 2))}
     if outputs.density is not None:
-        predictions["regions"] = region_counts(outputs.density)
-        references["regions"] = region_counts(batch["labels"])
+        predictions["regions"] = region_counts(outputs.density, batch.get("pixel_mask"))
+        references["regions"] = region_counts(batch["labels"], batch.get("pixel_mask"))
     return predictions, references
 
 
 def compute_metrics(evaluation) -> dict[str, float]:
-    """MAE, RMSE, R2, for maps GAME(1..3), and the loss, from the rows of `reduce_batch`."""
+    """MAE, RMSE, bias, R2, for maps GAME(1..3), and the loss, from the rows of `reduce_batch`."""
     predictions, references = evaluation.predictions, evaluation.label_ids
     metrics = {"loss": float(np.mean(predictions["loss"], dtype=np.float64))}
     metrics |= CountingError().compute(predictions=predictions["count"], references=references["count"])

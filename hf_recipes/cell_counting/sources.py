@@ -24,7 +24,9 @@ LABEL_KINDS = {
     "instances": "instances",
     "density": "density",
 }
-PAIRED_FILE = re.compile(r"^(.*?)[_-]?(cell|cells|image|img|dots|mask|density)\.(png|tif|tiff|jpg|jpeg|bmp)$", re.I)
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+ANNOTATION_FILE = re.compile(r"^(.*?)[_-]?(dots|mask|density)([_-]?\d*)\.(?:png|tiff?|jpe?g|bmp)$", re.I)
+IMAGE_FILE = re.compile(r"^(.*?)[_-]?(?:cells?|image|img)([_-]?\d*)\.(?:png|tiff?|jpe?g|bmp)$", re.I)
 SPLITS = ("train", "validation", "test")
 SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
 
@@ -77,29 +79,34 @@ def encode_png(array: np.ndarray) -> dict[str, Any]:
 
 
 def find_pairs(folder: Path) -> Dataset | None:
-    """A data set of the pairs in a folder, or None if its files are not named as pairs."""
-    files: dict[str, dict[str, str]] = {}
+    """A data set of the pairs in a folder, or None if its files are not named as pairs.
+
+    `001cell.png` and `001dots.png`, or `slide_dots_003.png` beside `slide_003.png`: see `ANNOTATION_FILE`, `IMAGE_FILE`.
+    """
+    annotations: dict[str, dict[str, Path]] = {}  # by kind and by what their name shares with the image's
+    images, marked = {}, {}
     for path in sorted(folder.iterdir()):
-        found = PAIRED_FILE.match(path.name)
-        if found:
-            part = found[2].lower()
-            part = "image" if part in ("cell", "cells", "image", "img") else part
-            files.setdefault(found[1], {})[part] = str(path)
-    labels = {part for parts in files.values() for part in parts if part != "image"}
-    if not labels:
+        if found := ANNOTATION_FILE.match(path.name):
+            annotations.setdefault(found[2].lower(), {})[found[1] + found[3]] = path
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            images[path.stem] = path
+            if found := IMAGE_FILE.match(path.name):
+                marked[found[1] + found[2]] = path
+    if not annotations:
         return None
-    if len(labels) > 1:
-        raise ValueError(f"{folder} holds several kinds of annotation ({', '.join(sorted(labels))}); keep one")
-    label = labels.pop()
-    for stem, parts in files.items():
-        if "image" not in parts or label not in parts:
-            present = next(iter(parts.values()))
-            raise ValueError(f"{present} has no partner: expected both {stem}cell.* and {stem}{label}.* in {folder}")
+    if len(annotations) > 1:
+        raise ValueError(f"{folder} holds several kinds of annotation ({', '.join(sorted(annotations))}); keep one")
+    kind, files = annotations.popitem()
+    pairs = [(marked.get(key) or images.get(key), path) for key, path in files.items()]
+    alone = [path for image, path in pairs if image is None]
+    alone += sorted({*marked.values()} - {image for image, _ in pairs})
+    if alone:
+        raise ValueError(f"{alone[0]} has no partner: expected pairs such as 001cell.png and 001{kind}.png in {folder}")
     return Dataset.from_dict(
         {
-            "image": [parts["image"] for parts in files.values()],
-            label: [parts[label] for parts in files.values()],
-            "name": [Path(parts["image"]).name for parts in files.values()],
+            "image": [str(image) for image, _ in pairs],
+            kind: [str(path) for _, path in pairs],
+            "name": [image.name for image, _ in pairs],
         }
     ).cast_column("image", Image())
 
@@ -183,6 +190,7 @@ def draw_splits(
         check_size("--validation_size", validation_size, len(pool) - 1)
         train_size = len(pool) - validation_size
     check_size("--train_size", train_size, len(pool) - 1)
+    check_size("--validation_size", validation_size, len(pool))  # what is left may be less
     rest = order[train_size:]
     validation = rest if validation_size is None else rest[:validation_size]
     return DatasetDict(train=pool.select(order[:train_size]), validation=pool.select(validation), test=test)

@@ -84,3 +84,19 @@ def test_no_augmentation_changes_nothing():
     before = batch()
     after = Augmentation(geometry=False)(before, generator())
     assert torch.equal(after["pixel_values"], before["pixel_values"]) and torch.equal(after["labels"], before["labels"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("options", [{}, {"crop": 0.5}, {"zoom": 0.3, "intensity": 0.5, "noise": 0.2}])
+def test_the_mask_of_a_padded_batch_goes_where_its_images_go(seed, options):
+    mask = torch.zeros(4, 64, 64)
+    for row, (height, width) in enumerate([(64, 64), (32, 64), (48, 16), (64, 40)]):
+        mask[row, :height, :width] = 1
+    before = {"pixel_values": mask[:, None].clone(), "labels": mask / 100, "pixel_mask": mask}
+    after = Augmentation(**options)(before, generator(seed))
+    assert after["pixel_mask"].shape == after["labels"].shape and set(after["pixel_mask"].unique().tolist()) <= {0, 1}
+    assert not after["pixel_values"][:, 0][after["pixel_mask"] == 0].any()
+    inside = F.avg_pool2d(after["labels"][:, None], 5, 1, 2)[:, 0] > 0.99 * after["labels"].amax((1, 2), keepdim=True)
+    assert inside.any() and bool(after["pixel_mask"][inside].all())  # what is well inside an image is not masked
+    if not options:
+        assert torch.equal(after["labels"] * 100, after["pixel_mask"])

@@ -1,8 +1,11 @@
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
+from huggingface_hub import ModelCard
 
 from hf_recipes.cell_counting.card import make_card
+from hf_recipes.model_card import slug
 
 
 def card(dataset, **values):
@@ -23,3 +26,15 @@ def test_other_data_have_their_own(tmp_path):
     assert (folder.dataset_name, folder.dataset_url) == ("mine", "private")
     assert named.dataset_name == "Blood" and card("x", dataset_license="cc-by-4.0").dataset_license == "cc-by-4.0"
     assert card("local/things").dataset_id is None
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "model_cards/cell_counting").glob("*/README.md")), ids=lambda f: f.parent.name
+)
+def test_the_committed_cards_are_what_the_code_writes(file):
+    data = ModelCard.load(file).data
+    name = "MBM" if "mbm" in file.parent.name else "VGG"
+    info = card(f"data/{name.lower()}-cells")
+    assert data.metrics == list(info.metrics) and info.dataset_name.startswith(name)
+    for result in data.eval_results:
+        assert (result.dataset_type, info.metrics[result.metric_type]) == (slug(info.dataset_name), result.metric_name)

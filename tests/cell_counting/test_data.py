@@ -10,8 +10,10 @@ from PIL import Image as PILImage
 from hf_recipes import CellCounterImageProcessor
 from hf_recipes.cell_counting.data import (
     CellCollator,
+    check_one_size,
     decode_array,
     load_cells,
+    make_density,
     measure_normalization,
     to_points,
 )
@@ -125,7 +127,13 @@ def test_splits_are_drawn_by_seed_and_never_share_an_example():
     pooled = draw_splits(data, None, 2, 6, 1)
     assert sorted(x for split in pooled.values() for x in split["x"]) == [*range(20), *range(100, 105)]
     assert len(pooled["test"]) == 6 and len(pooled["validation"]) == 2
-    for wrong in ({"train_size": 20}, {"validation_size": 20}, {"test_size": 24}, {"train_size": 0}):
+    for wrong in (
+        {"train_size": 20},
+        {"validation_size": 20},
+        {"test_size": 24},
+        {"train_size": 0},
+        {"validation_size": 0},
+    ):
         sizes = {"train_size": None, "validation_size": None, "test_size": None} | wrong
         with pytest.raises(ValueError, match=f"--{next(iter(wrong))} is"):
             draw_splits(data, *sizes.values(), seed=1)
@@ -225,3 +233,80 @@ def load_all(folder, processor):
         decode_row, image_column="image", label_column="dots", label_kind="dots", processor=processor, sigma=1.0,
         image_size=None, drop_outside_points=False, split_name="train",
     )(row, 0)  # fmt: skip
+
+
+def annotation(mode: str):
+    """Two cells, touching, as an image of a mode: red (or 200) and green (or 90) on black or on nothing."""
+    indices = np.zeros((24, 32), np.uint8)
+    indices[4:8, 4:8], indices[8:12, 4:8] = 1, 2
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+    if mode == "P":
+        image = PILImage.fromarray(indices, "P")
+        image.putpalette(colours.tobytes())
+        return image
+    image = PILImage.fromarray(colours[indices])
+    if mode in ("RGBA", "LA"):
+        image = image.convert(mode)
+        image.putalpha(PILImage.fromarray(np.where(indices > 0, 255, 0).astype(np.uint8)))
+    return image
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+@pytest.mark.parametrize(("kind", "cells"), [("instances", 2), ("mask", 2), ("dots", 1)])
+def test_colours_and_transparency_of_annotations(mode, kind, cells):
+    density = make_density(annotation(mode), kind, (24, 32), 1.0, False, "")
+    assert density.sum() == pytest.approx(cells, abs=1e-3)
+
+
+def test_annotations_that_say_nothing_certain_are_refused(tmp_path, processor):
+    PILImage.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "dots.jpg")
+    white = PILImage.fromarray(np.full((24, 32), 255, np.uint8))
+    for kind, label, message in (
+        ("dots", str(tmp_path / "dots.jpg"), "JPEG"),
+        ("dots", white, "bright on a background of 0"),
+        ("mask", np.zeros((24, 32, 5)), r"\(height, width\)"),
+        ("points", [[1.0, 2.0, 3.0, 4.0]], r"pairs \[x, y\]"),
+        ("points", [[1.0, 2.0, 0.0], [3.0, 4.0, 1.0]], r"pairs \[x, y\]"),
+        ("points", [{"x": 1.0, "z": 2.0}], "a point has no 'y'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_density(label, kind, (24, 32), 1.0, False, "")
+    boxes = ("points", [[1.0, 2.0, 3.0, 4.0]], List(List(Value("float32"))))
+    with pytest.raises(ValueError, match=r"row 0 of .*column 'points'.*pairs"):
+        load_cells(save_folder(tmp_path / "boxes", boxes), processor)
+
+
+def test_a_float_image_out_of_range_is_named_before_any_training(processor, tmp_path):
+    images = {name: [np.full((24, 32), 0.5, np.float32)] * 4 for name in ("train", "test")}
+    images["test"][2] = np.full((24, 32), 7.0, np.float32)
+    features = Features({"image": Array2D((24, 32), "float32"), "points": List(List(Value("float32")))})
+    (tmp_path / "data").mkdir()
+    for name, arrays in images.items():
+        Dataset.from_dict({"image": arrays, "points": [POINTS] * 4}, features=features).to_parquet(
+            tmp_path / f"data/{name}-00000.parquet"
+        )
+    with pytest.raises(ValueError, match=r"row 2 of test: .*reaches from 7 to 7.*--intensity image"):
+        load_cells(str(tmp_path), processor)
+    load_cells(str(tmp_path), CellCounterImageProcessor(num_channels=1, intensity="image"))
+
+
+def test_a_regressor_wants_one_size(processor, tmp_path):
+    images = [PILImage.fromarray(np.zeros((24, 32 + 8 * (i == 3)), np.uint8)) for i in range(4)]
+    folder = save_folder(tmp_path, images=images, train=4, test=4)
+    with pytest.raises(ValueError, match=r"24 x (32|40) pixels .*--image_size"):
+        check_one_size(load_cells(folder, processor))
+    check_one_size(load_cells(folder, processor, image_size=(24, 32)))
+
+
+def test_pairs_may_be_numbered_after_the_word(processor, tmp_path):
+    folder = write_pairs(tmp_path / "pairs", 4)
+    for path in list(folder.iterdir()):  # as the files of MBM are named
+        number, word = path.stem[:3], path.stem[3:]
+        path.rename(folder / (f"HE_0001_{number}.png" if word == "cell" else f"HE_0001_dots_{number}.png"))
+    splits = load_cells(str(folder), processor, test_size=1, validation_size=1)
+    assert sorted(name for split in splits.values() for name in split["name"]) == [
+        f"HE_0001_00{i}.png" for i in range(4)
+    ]
+    (folder / "HE_0001_002.png").unlink()
+    with pytest.raises(ValueError, match=r"HE_0001_dots_002\.png has no partner"):
+        load_cells(str(folder), processor, test_size=1)

@@ -40,14 +40,15 @@ def test_every_kind_of_image_becomes_the_same_tensor(mode, channels):
     assert torch.allclose(pixels[0], expected.expand(channels, -1, -1), atol=0.012)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])  # ImageJ writes big-endian
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
-def test_tiff_files_keep_their_depth(tmp_path, kind):
+def test_tiff_files_keep_their_depth(tmp_path, kind, byteorder):
     tifffile = pytest.importorskip("tifffile")
     top = {"uint8": 255, "uint16": 65535, "float32": 1}[kind]
     values = (GRADIENT * top).astype(kind)
-    tifffile.imwrite(tmp_path / "image.tif", values)
+    tifffile.imwrite(tmp_path / "image.tif", values, byteorder=byteorder)
     array = CellCounterImageProcessor(num_channels=1).to_array(Image.open(tmp_path / "image.tif"))
-    assert array.dtype == kind and np.array_equal(array[..., 0], values)
+    assert array.dtype == kind and array.dtype.isnative and np.array_equal(array[..., 0], values)
 
 
 def test_colour_becomes_luminance():

@@ -45,6 +45,15 @@ def test_regions_hold_every_pixel_once(size):
     assert torch.allclose(regions.sum((1, 2)), density.sum((1, 2)), rtol=1e-5)
 
 
+def test_the_regions_of_a_padded_image_are_its_own():
+    alone = [torch.rand(1, 40, 64), torch.rand(1, 64, 24)]
+    padded, mask = torch.zeros(2, 64, 64), torch.zeros(2, 64, 64)
+    for row, density in enumerate(alone):
+        padded[row, : density.shape[1], : density.shape[2]] = density[0]
+        mask[row, : density.shape[1], : density.shape[2]] = 1
+    assert torch.allclose(region_counts(padded, mask), torch.cat([region_counts(density) for density in alone]))
+
+
 def test_metrics_of_a_model_are_those_of_its_rows():
     model = CellCounter(CellCounterConfig(num_channels=1, widths=[8, 8])).eval()
     batch = {"pixel_values": torch.randn(3, 1, 32, 32), "labels": torch.rand(3, 32, 32) / 50}

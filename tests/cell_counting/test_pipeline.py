@@ -61,26 +61,37 @@ def test_density_and_overlay(counter):
     assert set(counter(image)) == {"count"}
 
 
-def test_tiles_count_no_cell_twice():
+def test_tiles_count_no_cell_twice_and_see_their_surroundings():
     counter = make_pipeline(widths=[8, 8, 8])
-    image = noise(1024, 1024)
+    head = counter.model.network.head
+    torch.nn.init.normal_(head.weight, std=20.0)  # so that the density follows the image, as that of a trained network
+    image = np.kron(noise(64, 64), np.ones((16, 16), np.uint8))  # blobs, which tiles without surroundings cut
     whole = counter(image, tile_size=4096, return_density=True)
-    tiled = counter(image, tile_size=200, overlap=60, return_density=True)  # rounded up to 200 and 64
-    assert tiled["count"] == pytest.approx(whole["count"], rel=0.005)
-    assert np.abs(tiled["density"] - whole["density"]).max() < 0.02 * whole["density"].max()
-    assert tiled["density"].sum(dtype=np.float64) == pytest.approx(tiled["count"], rel=1e-4)
+
+    def error(overlap):
+        tiled = counter(image, tile_size=200, overlap=overlap, return_density=True)
+        assert tiled["density"].sum(dtype=np.float64) == pytest.approx(tiled["count"], rel=1e-4)
+        return np.abs(tiled["density"] - whole["density"]).max() / np.abs(whole["density"]).max()
+
+    assert whole["density"].std() > 0.1 * np.abs(whole["density"]).mean()
+    assert error(64) < 0.01 < 0.1 < error(0)
 
 
-def test_a_large_image_needs_little_memory(tmp_path):
-    """8192 x 8192 pixels within 1 GB above the model's own, in a process of its own."""
-    script = """
+@pytest.mark.parametrize(("shape", "channels", "options"), [
+    ((8192, 8192), 1, {}),
+    ((8192, 8192, 3), 1, {}),
+    ((4096, 8192, 3), 3, {"return_overlay": True}),
+])  # fmt: skip
+def test_a_large_image_needs_little_memory(shape, channels, options):
+    """Within 1 GB above the model's own and the image's, in a process of its own."""
+    script = f"""
 import resource, numpy as np
 from test_pipeline import make_pipeline
-counter = make_pipeline(widths=[16, 16, 16])
-counter(np.zeros((64, 64), np.uint8))
+counter = make_pipeline(channels={channels}, widths=[16, 16, 16])
+counter(np.eye(64, dtype=np.uint8), **{options})
+image = np.zeros({shape}, np.uint8); image[::7] = 90
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-image = np.zeros((8192, 8192), np.uint8); image[::7] = 90
-assert counter(image)["count"] > 0
+assert counter(image, **{options})["count"] > 0
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
 """
     done = subprocess.run(
@@ -130,7 +141,8 @@ def test_bad_images_are_named(counter, tmp_path):
     Image.fromarray(noise(64, 64)).save(whole)
     (tmp_path / "truncated.png").write_bytes(whole.read_bytes()[:900])
     for name in ("broken.png", "truncated.png", "missing.png"):
-        with pytest.raises(ValueError, match=rf"cannot count in .*{name}"):
-            counter(str(tmp_path / name))
+        for path in (str(tmp_path / name), tmp_path / name):
+            with pytest.raises(ValueError, match=rf"cannot count in .*{name}"):
+                counter(path)
     with pytest.raises(ValueError, match="NaN"):
         counter(np.full((64, 64), np.nan))
