@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PILImage
+from PIL import ImageOps
 
 
 def code_digest(folder: Path) -> str:
@@ -23,6 +24,7 @@ def open_image(cell: Any) -> PILImage.Image | np.ndarray:
     if isinstance(cell, (str, Path, BytesIO)):
         image = PILImage.open(cell)
         image.load()  # a truncated file fails here
+        ImageOps.exif_transpose(image, in_place=True)  # upright, as `datasets` and the pipelines of transformers see it
         return image
     if cell is None:
         raise ValueError("it is missing")

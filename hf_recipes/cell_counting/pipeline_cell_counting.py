@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from huggingface_hub.utils import httpx
-from PIL import Image
+from PIL import Image, ImageOps
 from transformers import Pipeline
 
 OVERLAY_ROWS = 256  # drawn at once: as floats, rows of a large image are many times its memory
@@ -67,8 +67,6 @@ class CellCountingPipeline(Pipeline):
         try:
             if not isinstance(image, (np.ndarray, torch.Tensor, Image.Image)):
                 image = read_image(str(image), timeout)
-            if isinstance(image, Image.Image):
-                image.load()
             return {"array": self.image_processor.to_array(image)}
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, httpx.HTTPError) as error:
             raise ValueError(f"cannot count in {name}: {error}") from error
@@ -152,13 +150,17 @@ class CellCountingPipeline(Pipeline):
 
 
 def read_image(path: str, timeout: float | None = None) -> Image.Image:
-    """A PIL image from a path or URL, in its own mode: transformers' `load_image` makes everything 8-bit RGB."""
-    if not path.startswith(("http://", "https://")):
-        return Image.open(path)
-    response = httpx.get(path, timeout=timeout, follow_redirects=True)
-    if response.status_code != 200:
-        raise OSError(f"the server answered {response.status_code}")
-    return Image.open(BytesIO(response.content))
+    """A PIL image from a path or URL, upright and in its own mode: transformers' `load_image` makes everything 8-bit RGB."""
+    source: Any = path
+    if path.startswith(("http://", "https://")):
+        response = httpx.get(path, timeout=timeout, follow_redirects=True)
+        if response.status_code != 200:
+            raise OSError(f"the server answered {response.status_code}")
+        source = BytesIO(response.content)
+    image = Image.open(source)
+    image.load()  # a truncated file fails here
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:

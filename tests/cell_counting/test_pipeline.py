@@ -13,6 +13,7 @@ from PIL import Image
 from transformers.pipelines.pt_utils import KeyDataset
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
+from hf_recipes.images import open_image
 
 
 def make_pipeline(architecture="unet", channels=1, **options):
@@ -133,6 +134,14 @@ def test_urls_keep_the_depth_of_the_image(counter, tmp_path):
         with pytest.raises(ValueError, match=r"none\.png: the server answered 404"):
             counter(f"{address}/none.png")
         server.shutdown()
+
+
+def test_an_image_is_read_upright(counter, tmp_path):
+    lying, exif = Image.fromarray(noise(40, 64)), Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to stand upright
+    lying.save(tmp_path / "lying.png", exif=exif)
+    assert counter(str(tmp_path / "lying.png"), return_density=True)["density"].shape == (64, 40)
+    assert open_image(str(tmp_path / "lying.png")).size == (40, 64)
 
 
 def test_bad_images_are_named(counter, tmp_path):
