@@ -157,6 +157,13 @@ class RecipeTrainer(Trainer):
             )
         return loss
 
+    def _run_epoch(self, **kwargs) -> None:
+        """A finished training that is resumed, in the middle of an epoch, is finished: `Trainer` would make a step more."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(**kwargs)
+
     def batch_generator(self) -> torch.Generator:
         step, batch = self.place
         self.place = (self.state.global_step, batch + 1 if step == self.state.global_step else 0)

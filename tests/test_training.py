@@ -142,6 +142,15 @@ def test_augmentation_is_seeded_by_seed_step_and_process():
     assert len({draw(), draw(seed=2), draw(process=1), draw(step=6), draw(calls=2)}) == 5
 
 
+def test_a_finished_training_is_not_trained_further_when_its_test_was_cut(run_tiny, tmp_path):
+    options = {"max_steps": 5, "save_strategy": "steps", "save_steps": 5, "eval_strategy": "steps", "eval_steps": 5}
+    before = run_tiny(tmp_path, **options)  # 4 steps are an epoch
+    (tmp_path / "all_results.json").unlink()
+    after = run_tiny(tmp_path, **options)
+    assert before["steps"] == after["steps"] == 5
+    assert {key: after[key] for key in FINAL} == {key: before[key] for key in FINAL}
+
+
 def test_batch_norm_is_frozen_after_its_share_of_the_steps(run_tiny, tmp_path, monkeypatch):
     seen, step = [], training.Trainer.compute_loss
 
