@@ -72,7 +72,7 @@ def make_trainer(folder: str, images: int, **options) -> RecipeTrainer:
         model=make_model(),
         args=args,
         card=make_card(SimpleNamespace(dataset="synthetic", dataset_name=None, dataset_url=None,
-                                       dataset_license=None, architecture="unet")),
+                                       dataset_license=None, architecture="unet", test_size=None, test_names=None)),
         train_dataset=Images(images),
         eval_dataset=Images(images),
         data_collator=CellCollator(processor),

@@ -34,6 +34,7 @@ class CardInfo:
         snippet: Python code that uses the model; `{model_id}` stands for its id.
         dataset_name, dataset_url, dataset_license: of the data set, as the public knows it.
         dataset_id: its id on the Hub, if it has one that is not private to a machine.
+        tested_on: what the test was, where it was not the data set's own test split.
         recipe: path of the recipe in the project.
         limitations: what the model cannot do, in sentences.
         citation: of the method, BibTeX or plain.
@@ -55,6 +56,7 @@ class CardInfo:
     limitations: list[str]
     citation: str
     dataset_id: str | None = None
+    tested_on: str | None = None
     license: str = "apache-2.0"
     pipeline_tag: str | None = None
     base_model: str | None = None
@@ -127,7 +129,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
                 task_type=info.pipeline_task,
                 dataset_type=info.dataset_id or slug(info.dataset_name),
                 dataset_name=info.dataset_name,
-                dataset_split="test",
+                dataset_split=None if info.tested_on else "test",
                 dataset_revision=revision,
                 metric_type=key,
                 metric_name=name,

@@ -86,7 +86,7 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
 
 
 def mean_and_deviation(values: list[float | None]) -> str | None:
-    """ "1.65 ± 0.12" with two digits of the sample standard deviation; None where a run has no value."""
+    """Such as 1.65 ± 0.12, with two digits of the sample standard deviation; None where a run has no value."""
     if not values or None in values:  # of some runs only: not what the row promises
         return None
     if len(values) == 1:

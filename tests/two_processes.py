@@ -24,6 +24,7 @@ model_folder, pairs, out = map(Path, sys.argv[1:])
 
 class Recipe:
     dataset, dataset_name, dataset_url, dataset_license, architecture = "x", None, None, None, "unet"
+    test_size = test_names = None
 
 
 def make_trainer(model, processor, splits, **options):

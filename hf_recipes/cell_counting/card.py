@@ -30,7 +30,11 @@ KNOWN_DATA = {
 
 def make_card(recipe: Any) -> CardInfo:
     """The card of a run of `recipes/cell_counting.py`, from its arguments."""
-    data = describe_data(recipe, KNOWN_DATA)
+    data, tested_on = describe_data(recipe, KNOWN_DATA), None
+    if recipe.test_size is not None:
+        tested_on = f"{recipe.test_size} images drawn by the seed from all of {data['dataset_name']}"
+    elif recipe.test_names is not None:
+        tested_on = f"all images of {data['dataset_name']} whose file names match `{recipe.test_names}`"
     return CardInfo(
         title=f"Cell counter ({recipe.architecture.replace('_', ' ')}), {data['dataset_name']}",
         summary=SUMMARIES[recipe.architecture],
@@ -47,6 +51,7 @@ def make_card(recipe: Any) -> CardInfo:
         },
         snippet=SNIPPET,
         **data,
+        tested_on=tested_on,
         recipe="recipes/cell_counting.py",
         limitations=[
             "Counts are good for images like the training data: the same stain, magnification and exposure. On others, "

@@ -9,7 +9,14 @@ from hf_recipes.model_card import slug
 
 
 def card(dataset, **values):
-    given = {"dataset_name": None, "dataset_url": None, "dataset_license": None, "architecture": "unet"} | values
+    given = {
+        "test_size": None,
+        "test_names": None,
+        "dataset_name": None,
+        "dataset_url": None,
+        "dataset_license": None,
+        "architecture": "unet",
+    } | values
     return make_card(SimpleNamespace(dataset=dataset, **given))
 
 
@@ -35,6 +42,14 @@ def test_the_committed_cards_are_what_the_code_writes(file):
     data = ModelCard.load(file).data
     name = "MBM" if "mbm" in file.parent.name else "VGG"
     info = card(f"data/{name.lower()}-cells")
-    assert data.metrics == list(info.metrics) and info.dataset_name.startswith(name)
+    assert data.metrics == list(info.metrics) and name in info.dataset_name
     for result in data.eval_results:
         assert (result.dataset_type, info.metrics[result.metric_type]) == (slug(info.dataset_name), result.metric_name)
+
+
+def test_a_test_that_is_not_the_data_sets_own_is_said():
+    assert card("local/vgg-cells").tested_on is None
+    assert (
+        card("local/vgg-cells", test_size=20).tested_on == "20 images drawn by the seed from all of VGG synthetic cells"
+    )
+    assert "match `_0003_`" in card("local/mbm-cells", test_names="_0003_").tested_on
