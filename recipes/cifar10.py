@@ -43,6 +43,7 @@ class CifarArguments(DatasetArguments):
         default=0,
         metadata={"help": "fully_connected: whitened components, 0 for none; fast_cnn: side of the whitened patches."},
     )
+    activation: Literal["gelu", "relu"] = field(default="gelu", metadata={"help": "Of fast_cnn."})
     batch_norm: bool = field(default=True, metadata={"help": "Batch norm in fully_connected and cnn."})
     residual: bool = field(default=False, metadata={"help": "Shortcuts in fully_connected."})
     dropout: float = field(default=0.0, metadata={"help": "In fully_connected and cnn."})
@@ -57,6 +58,11 @@ class CifarArguments(DatasetArguments):
     cutout: int = field(default=0, metadata={"help": "Augment by blanking a square of this side."})
     noise: float = field(default=0.0, metadata={"help": "Augment by Gaussian noise of this standard deviation."})
     mixup: float = field(default=0.0, metadata={"help": "Augment by mixing two images: alpha of the shares."})
+    small_size: int = field(
+        default=0,
+        metadata={"help": "fast_cnn: side that images are reduced to in the first part of the training; 0 is off."},
+    )
+    small_until: float = field(default=0.6, metadata={"help": "Share of the training that this part is."})
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the label spread over all classes."})
     muon: bool = field(
         default=False, metadata={"help": "Optimise matrices by Muon and the rest by AdamW; --optim is not used then."}
@@ -94,12 +100,15 @@ def make_trainer(
     processor: BaseImageProcessor,
     image_format: str,
 ) -> RecipeTrainer:
+    if recipe.small_size and recipe.architecture != "fast_cnn":
+        raise ValueError(f"--small_size: a {recipe.architecture} takes one size of images only")
     collator = ImageCollator(processor)
     config = CifarClassifierConfig(
         architecture=recipe.architecture,
         image_size=[recipe.image_size, recipe.image_size],
         widths=recipe.widths,
         whitening=recipe.whitening,
+        activation=recipe.activation,
         batch_norm=recipe.batch_norm,
         residual=recipe.residual,
         dropout=recipe.dropout,
@@ -117,6 +126,8 @@ def make_trainer(
         cutout=recipe.cutout,
         noise=recipe.noise,
         mixup=recipe.mixup,
+        small_size=recipe.small_size,
+        small_until=recipe.small_until,
         label_smoothing=recipe.label_smoothing,
     )
     return RecipeTrainer(

@@ -15,7 +15,7 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass
 class Augmentation(TrainerCallback):
-    """What a training batch goes through. A callback too, since the alternating flip needs to know the epoch.
+    """What a training batch goes through. A callback too, since some of it depends on how far the training is.
 
     Args:
         num_labels: classes, for smoothed and mixed labels.
@@ -25,6 +25,9 @@ class Augmentation(TrainerCallback):
         cutout: side in pixels of a square that is set to the mean of the data (DeVries and Taylor 2017), 0 for none.
         noise: standard deviation of Gaussian noise, in standard deviations of the data.
         mixup: `alpha` of the Beta distribution of the shares of two images (Zhang et al. 2018), 0 for none.
+        small_size: side in pixels that images are reduced to in the first part of the training, which is then faster (progressive
+            resizing, Howard 2018; Tan and Le 2021), 0 for none.
+        small_until: share of the training that this part is.
         label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016).
     """
 
@@ -35,12 +38,17 @@ class Augmentation(TrainerCallback):
     noise: float = 0.0
     mixup: float = 0.0
     label_smoothing: float = 0.0
+    small_size: int = 0
+    small_until: float = 0.6
 
     def __post_init__(self):
-        self.epoch = 0
+        self.epoch, self.done = 0, 0.0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.epoch = round(state.epoch or 0)
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.done = state.global_step / state.max_steps
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """A new batch; `generator` is a CPU generator, so that every device augments the same way."""
@@ -51,6 +59,8 @@ class Augmentation(TrainerCallback):
             images = torch.where(self.draw_flips(batch, generator)[:, None, None, None], images.flip(-1), images)
         if self.cutout:
             images = cut_out(images, self.cutout, generator)
+        if self.small_size and self.done < self.small_until:
+            images = F.interpolate(images, (self.small_size, self.small_size), mode="bilinear", antialias=True)
         if self.noise:
             images = images + self.noise * torch.randn(images.shape, generator=generator).to(images)
         if self.label_smoothing or self.mixup:

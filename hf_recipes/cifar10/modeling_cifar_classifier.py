@@ -97,11 +97,15 @@ class PlainCnn(nn.Module):
         return self.head(self.features(pixel_values).flatten(1))
 
 
-class FastBlock(nn.Module):
-    """Convolution, pooling, then another convolution, each with batch norm and GELU."""
+ACTIVATE = {"gelu": F.gelu, "relu": F.relu}
 
-    def __init__(self, inputs: int, outputs: int):
+
+class FastBlock(nn.Module):
+    """Convolution, pooling, then another convolution, each with batch norm and activation."""
+
+    def __init__(self, inputs: int, outputs: int, activation: str):
         super().__init__()
+        self.activate = ACTIVATE[activation]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(channels, outputs, 3, padding=1, bias=False) for channels in (inputs, outputs)
         )
@@ -111,8 +115,8 @@ class FastBlock(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         features = F.max_pool2d(self.convolutions[0](features), 2)
-        features = F.gelu(self.norms[0](features))
-        return F.gelu(self.norms[1](self.convolutions[1](features)))
+        features = self.activate(self.norms[0](features))
+        return self.activate(self.norms[1](self.convolutions[1](features)))
 
 
 class FastCnn(nn.Module):
@@ -128,12 +132,15 @@ class FastCnn(nn.Module):
         components = config.num_channels * config.whitening**2
         self.whiten = nn.Conv2d(config.num_channels, 2 * components, config.whitening)
         widths = [2 * components, *config.widths]
-        self.blocks = nn.Sequential(*(FastBlock(before, width) for before, width in pairwise(widths)))
+        self.activate = ACTIVATE[config.activation]
+        self.blocks = nn.Sequential(
+            *(FastBlock(before, width, config.activation) for before, width in pairwise(widths))
+        )
         self.head = nn.Linear(widths[-1], config.num_labels, bias=False)
         self.logit_scale = config.logit_scale
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        features = self.blocks(F.gelu(self.whiten(pixel_values)))
+        features = self.blocks(self.activate(self.whiten(pixel_values)))
         return self.head(features.amax((2, 3))) * self.logit_scale
 
     def fit_whitening(self, images: torch.Tensor, epsilon: float = 5e-4) -> None:
@@ -214,6 +221,8 @@ class CifarClassifier(PreTrainedModel):
             ValueError: when the images have another size than `config.image_size`.
         """
         expected = [self.config.num_channels, *self.config.image_size]
+        if self.training and self.config.architecture == "fast_cnn":
+            expected[1:] = pixel_values.shape[2:]  # the training may begin with smaller images
         if list(pixel_values.shape[1:]) != expected:
             raise ValueError(
                 f"this model takes images of {' x '.join(map(str, expected))} (channels x height x width), and got "

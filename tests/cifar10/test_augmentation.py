@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -70,3 +72,12 @@ def test_mixed_labels_are_the_shares_of_the_mixed_images():
 def test_smoothed_labels_sum_to_one(mixup):
     labels = Augmentation(4, label_smoothing=0.2, mixup=mixup)(make_batch(), seeded())["labels"]
     assert torch.allclose(labels.sum(1), torch.ones(64)) and labels.min() >= 0.05 - 1e-6
+
+
+def test_images_are_small_in_the_first_part_of_the_training():
+    augment, batch = Augmentation(4, small_size=8, small_until=0.5), make_batch()
+    sizes = []
+    for step in (0, 4, 5, 9):
+        augment.on_step_begin(None, SimpleNamespace(global_step=step, max_steps=10), None)
+        sizes.append(augment(batch, seeded())["pixel_values"].shape[-1])
+    assert sizes == [8, 8, 12, 12]

@@ -55,6 +55,10 @@ def test_another_image_size_is_refused():
         make_model("cnn")(torch.randn(1, 3, 20, 16))
     with pytest.raises(ValueError, match="got 1 x 16 x 16"):
         make_model("cnn")(torch.randn(1, 1, 16, 16))
+    fast = make_model("fast_cnn", activation="relu")
+    assert fast.train()(torch.randn(2, 3, 12, 12)).logits.shape == (2, 5)
+    with pytest.raises(ValueError, match="got 3 x 12 x 12"):
+        fast.eval()(torch.randn(2, 3, 12, 12))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,7 @@ def test_another_image_size_is_refused():
         ({"architecture": "mlp"}, "fully_connected, cnn, fast_cnn"),
         ({"architecture": "fast_cnn", "whitening": 0}, "whitening"),
         ({"architecture": "cnn", "widths": []}, "widths"),
+        ({"activation": "tanh", "whitening": 2}, "gelu, relu"),
         ({"architecture": "cnn", "dropout": 1.0}, "dropout"),
         ({"architecture": "cnn", "test_time_augmentation": "crop"}, "flip_and_shift"),
     ],

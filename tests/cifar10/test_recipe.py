@@ -42,6 +42,16 @@ def test_the_other_networks_run_without_any_augmentation(architecture, run_shape
     assert 0 <= results["test_accuracy"] <= 1
 
 
+def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
+    results = run_shapes(tmp_path / "fast", small_size=12, small_until=0.5, activation="relu", num_train_epochs=2)
+    assert (
+        results["test_accuracy"] > 0.3
+        and CifarClassifier.from_pretrained(tmp_path / "fast").config.activation == "relu"
+    )
+    with pytest.raises(ValueError, match="--small_size: a cnn takes one size"):
+        run_shapes(tmp_path / "cnn", small_size=12, architecture="cnn", whitening=0)
+
+
 def test_metrics_are_those_of_scikit_learn():
     generator = np.random.default_rng(0)
     logits, labels = generator.normal(size=(50, 4)), generator.integers(0, 4, 50)
