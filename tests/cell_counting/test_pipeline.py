@@ -78,25 +78,29 @@ def test_tiles_count_no_cell_twice_and_see_their_surroundings():
     assert error(64) < 0.01 < 0.1 < error(0)
 
 
-@pytest.mark.parametrize(("shape", "channels", "options"), [
-    ((8192, 8192), 1, {}),
-    ((8192, 8192, 3), 1, {}),
-    ((4096, 8192, 3), 3, {"return_overlay": True}),
-])  # fmt: skip
-def test_a_large_image_needs_little_memory(shape, channels, options):
-    """Within 1 GB above the model's own and the image's, in a process of its own."""
-    script = f"""
+MEASURE = """
 import resource, numpy as np
-from test_pipeline import make_pipeline
-counter = make_pipeline(channels={channels}, widths=[16, 16, 16])
-counter(np.eye(64, dtype=np.uint8), **{options})
-image = np.zeros({shape}, np.uint8); image[::7] = 90
+from hf_recipes.cell_counting.pipeline_cell_counting import draw_overlay
+from test_pipeline import CellCounterImageProcessor, make_pipeline
+counter = make_pipeline(widths=[16, 16, 16])
+counter(np.eye(64, dtype=np.uint8), return_overlay=True)
+{prepare}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert counter(image, **{options})["count"] > 0
+{measured}
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
 """
+
+
+@pytest.mark.parametrize(("prepare", "measured"), [
+    ("image = np.zeros((8192, 8192), np.uint8); image[::7] = 90", "assert counter(image)['count'] > 0"),
+    ("image = np.ones((8192, 8192, 3), np.uint8)", "CellCounterImageProcessor(num_channels=1).to_array(image)"),
+    ("image, density = np.ones((8192, 8192, 3), np.uint8), np.ones((8192, 8192), np.float32)", "draw_overlay(image, density)"),
+])  # fmt: skip
+def test_a_large_image_needs_little_memory(prepare, measured):
+    """Within 1 GB above the model's own and the image's, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT / "tests/cell_counting",
+        [sys.executable, "-c", MEASURE.format(prepare=prepare, measured=measured)], capture_output=True, text=True,
+        cwd=ROOT / "tests/cell_counting",
         env={"PYTHONPATH": f"{ROOT}/tests:{ROOT}/tests/cell_counting", "OMP_NUM_THREADS": "2", "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
