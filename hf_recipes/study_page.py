@@ -92,7 +92,7 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
     if len(values) == 1:
         return format_cell(float(values[0]))
     mean, deviation = np.mean(values), np.std(values, ddof=1)
-    if deviation == 0:
+    if deviation <= 1e-5 * abs(mean):  # the same but for rounding
         return format_cell(float(mean))
     digits = min(max(0, 1 - int(np.floor(np.log10(deviation)))), 4)
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"

@@ -86,6 +86,7 @@ def test_unknown_variants_and_sections_are_named(small_study):
 def test_means_have_the_digits_that_their_spread_allows():
     assert mean_and_deviation([2.0, 2.5, 3.0]) == "2.50 ± 0.50"
     assert mean_and_deviation([101.0, 145.0]) == "123 ± 31"
+    assert mean_and_deviation([3.7038, 3.7038000001]) == "3.704"
     assert (
         mean_and_deviation([0.9512]) == "0.9512"
         and mean_and_deviation([None]) is None
