@@ -343,7 +343,10 @@ class RecipeTrainer(Trainer):
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Make the repository, if it is not there; tried again like a push. Called before a training that is to be pushed."""
         name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
-        with_retries(partial(super().init_hf_repo, token=token, private=private), f"making the repository {name}")
+        try:
+            with_retries(partial(super().init_hf_repo, token=token, private=private), f"making the repository {name}")
+        except KeyError:  # a Hub other than huggingface.co said that it is there already, and not at which address
+            self.hub_model_id, self.push_in_progress = name, None
 
 
 # -- a run ----------------------------------------------------------------------------------------

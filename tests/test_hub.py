@@ -93,6 +93,13 @@ def test_pushing_survives_a_busy_hub_and_a_cut_connection(tmp_path, finished_run
     assert "making the repository local/cells failed (503); trying again" in done.stderr
 
 
+def test_a_repository_that_is_there_is_pushed_to_again(pushed, finished_run, pairs):
+    endpoint, repository, scratch = pushed
+    (repository / "model.safetensors").write_bytes(b"older")
+    push(endpoint, scratch, pairs, finished_run)
+    assert (repository / "model.safetensors").read_bytes() == (finished_run / "model.safetensors").read_bytes()
+
+
 def test_a_hub_that_is_away_is_one_line(tmp_path, finished_run, pairs):
     done = push("http://127.0.0.1:9", tmp_path, pairs, finished_run, check=False)  # nobody listens there
     assert done.returncode == 1 and "Traceback" not in done.stderr
