@@ -128,9 +128,8 @@ class RecipeTrainer(Trainer):
     ):
         check_writable(Path(args.output_dir))
         super().__init__(args=args, **kwargs)
-        self.model_accepts_loss_kwargs = (
-            False  # or a model with `**kwargs` is taken to divide by the items of all batches
-        )
+        # a model whose forward takes `**kwargs` would be taken to divide its loss by the items of all batches
+        self.model_accepts_loss_kwargs = False
         self.card, self.augment, self.reduce, self.pipeline_class = card, augment, reduce, pipeline_class
         self.report = Report()
         self.clock = WallClock()
