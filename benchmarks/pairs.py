@@ -46,7 +46,8 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
         with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
             loss = model(**trainer.model_inputs(batch)).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+        if args.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         loss.item()

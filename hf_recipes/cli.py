@@ -117,6 +117,7 @@ def classify_images(args: argparse.Namespace) -> int:
     from transformers import ImageClassificationPipeline, ViTImageProcessor
 
     from . import CifarClassifier
+    from .images import open_image, to_rgb
 
     silence_transformers()
     images = expand(args.images)
@@ -129,7 +130,8 @@ def classify_images(args: argparse.Namespace) -> int:
     )
 
     def classify(image: str) -> str:
-        classes = classifier(image)
+        local = not image.startswith(("http://", "https://"))
+        classes = classifier(to_rgb(open_image(image)) if local else image)
         if args.json:
             return json.dumps({"image": image, "classes": classes})
         return "  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)])

@@ -1,31 +1,37 @@
-"""What tasks share that decode data sets of images."""
+"""Images in the cells of a data set."""
 
-import hashlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PILImage
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 
-def code_digest(folder: Path) -> str:
-    """Of the code that makes decoded rows, that of a task's folder and this module: `datasets` would not notice its
-    change and reuse what older code made."""
-    sources = [*folder.glob("*.py"), Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
-
-
-def open_image(cell: Any) -> PILImage.Image | np.ndarray:
+def open_image(cell: Any) -> Image.Image | np.ndarray:
     """What an image column holds, undecoded by `datasets` so that a broken file can be named: a PIL image or array."""
     if isinstance(cell, dict) and ("bytes" in cell or "path" in cell):
         cell = BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
     if isinstance(cell, (str, Path, BytesIO)):
-        image = PILImage.open(cell)
+        image = Image.open(cell)
         image.load()  # a truncated file fails here
         ImageOps.exif_transpose(image, in_place=True)  # upright, as `datasets` and the pipelines of transformers see it
         return image
     if cell is None:
         raise ValueError("it is missing")
-    return cell if isinstance(cell, PILImage.Image) else np.asarray(cell)
+    return cell if isinstance(cell, Image.Image) else np.asarray(cell)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB. 16-bit gray is brought to 8 bits, which PIL's own conversion would cut off at white.
+
+    Raises:
+        ValueError: for floats and 32-bit integers, whose range says nothing.
+    """
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(
+            f"its pixels are {'floats' if image.mode == 'F' else '32-bit integers'}; save it with 8 or 16 bits"
+        )
+    return image.convert("RGB")

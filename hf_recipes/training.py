@@ -182,6 +182,12 @@ class RecipeTrainer(Trainer):
         return {name: value for name, value in batch.items() if name in self._signature_columns}
 
     def train(self, *args, **kwargs):
+        batch = self.args.train_batch_size * self.args.world_size
+        if self.args.max_steps == 0 or (self.args.dataloader_drop_last and len(self.train_dataset) < batch):
+            raise ValueError(
+                f"the training would make no step: --max_steps is 0, or {len(self.train_dataset)} training examples are fewer "
+                f"than a batch of {batch}; lower --per_device_train_batch_size"
+            )
         output = super().train(*args, **kwargs)
         best_was_loaded = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
         if self.average is not None and not best_was_loaded:  # a best checkpoint holds averaged weights already

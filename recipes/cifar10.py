@@ -1,6 +1,6 @@
 """Classify small images by fully connected and convolutional networks.
 
-    accelerate launch recipes/cifar10.py --architecture cnn --flip random --translate 2 --output_dir outputs/cifar10_cnn
+    accelerate launch recipes/cifar10.py --config recipes/cifar10/fast_cnn.yaml
 
 Any data set of images with one label each will do; `--help` explains every option.
 """
@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from datasets import DatasetDict
-from timm.optim import Muon
+from torch.utils.data import DataLoader
 from transformers import BaseImageProcessor, set_seed
 
 from hf_recipes import CifarClassifier, CifarClassifierConfig
@@ -18,8 +17,9 @@ from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.cifar10.analysis import analyse
 from hf_recipes.cifar10.augmentation import Augmentation
 from hf_recipes.cifar10.card import make_card
-from hf_recipes.cifar10.data import ImageCollator, load_images, make_processor, measure_normalization
+from hf_recipes.cifar10.data import ImageCollator, LoadedImages, load_images, make_processor, measure_normalization
 from hf_recipes.cifar10.metrics import compute_metrics, reduce_batch
+from hf_recipes.cifar10.muon import Muon, muon_groups
 from hf_recipes.training import RecipeTrainer, launch, run
 
 
@@ -28,10 +28,15 @@ class CifarArguments(DatasetArguments):
     """Train a classifier of small images, test it, and write its card."""
 
     dataset: str = field(default="uoft-cs/cifar10", metadata={"help": "Hub id or folder."})
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by type if not given."})
     label_column: str | None = field(default=None, metadata={"help": "Column of classes; found by type if not given."})
     image_size: int = field(default=32, metadata={"help": "Side in pixels that images are resized to."})
-    validation_size: int = field(default=5000, metadata={"help": "Images drawn from the training split by the seed."})
+    validation_share: float = field(
+        default=0.1,
+        metadata={"help": "Of every class of the training split, drawn by the seed; not where data have such a split."},
+    )
+    test_share: float = field(default=0.2, metadata={"help": "The same for the test, where data have no test split."})
     train_fraction: float = field(default=1.0, metadata={"help": "Share of the other training images to train on."})
     architecture: Literal["fully_connected", "cnn", "fast_cnn"] = field(
         default="fast_cnn", metadata={"help": "The network."}
@@ -39,11 +44,13 @@ class CifarArguments(DatasetArguments):
     widths: list[int] | None = field(
         default=None, metadata={"help": "Units per layer or channels per block; the network's own if not given."}
     )
-    whitening: int = field(
-        default=0,
-        metadata={"help": "fully_connected: whitened components, 0 for none; fast_cnn: side of the whitened patches."},
+    whitening: int | None = field(
+        default=None,
+        metadata={
+            "help": "fully_connected: whitened components, none by default; fast_cnn: side of the whitened patches, 2 by default."
+        },
     )
-    activation: Literal["gelu", "relu"] = field(default="gelu", metadata={"help": "Of fast_cnn."})
+    activation: Literal["relu", "gelu"] = field(default="relu", metadata={"help": "Of fast_cnn."})
     batch_norm: bool = field(default=True, metadata={"help": "Batch norm in fully_connected and cnn."})
     residual: bool = field(default=False, metadata={"help": "Shortcuts in fully_connected."})
     dropout: float = field(default=0.0, metadata={"help": "In fully_connected and cnn."})
@@ -64,8 +71,11 @@ class CifarArguments(DatasetArguments):
     )
     small_until: float = field(default=0.6, metadata={"help": "Share of the training that this part is."})
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the label spread over all classes."})
-    muon: bool = field(
-        default=False, metadata={"help": "Optimise matrices by Muon and the rest by AdamW; --optim is not used then."}
+    muon_learning_rate: float = field(
+        default=0.0,
+        metadata={
+            "help": "Optimise hidden weights by Muon at this rate, and all else by SGD at --learning_rate; 0: by --optim."
+        },
     )
 
 
@@ -73,35 +83,28 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
     set_seed(args.seed)
     processor = make_processor(recipe.image_size)
     with args.main_process_first():
-        splits, names, image_format = load_images(
+        images = load_images(
             recipe.dataset,
             processor,
+            config=recipe.dataset_config,
             image_column=recipe.image_column,
             label_column=recipe.label_column,
-            validation_size=recipe.validation_size,
+            validation_share=recipe.validation_share,
+            test_share=recipe.test_share,
             train_fraction=recipe.train_fraction,
             seed=args.seed,
         )
-    measure_normalization(splits["train"], processor)
-    trainer = make_trainer(recipe, args, splits, names, processor, image_format)
-    return run(
-        trainer,
-        recipe,
-        splits["test"],
-        partial(analyse, train=splits["train"], test=splits["test"], names=names),
-    )
+    train, test = images.splits["train"], images.splits["test"]
+    measure_normalization(train, processor)
+    trainer = make_trainer(recipe, args, images, processor)
+    return run(trainer, recipe, test, partial(analyse, train=train, test=test, names=images.names))
 
 
 def make_trainer(
-    recipe: CifarArguments,
-    args: RecipeTrainingArguments,
-    splits: DatasetDict,
-    names: list[str],
-    processor: BaseImageProcessor,
-    image_format: str,
+    recipe: CifarArguments, args: RecipeTrainingArguments, images: LoadedImages, processor: BaseImageProcessor
 ) -> RecipeTrainer:
-    if recipe.small_size and recipe.architecture != "fast_cnn":
-        raise ValueError(f"--small_size: a {recipe.architecture} takes one size of images only")
+    if recipe.small_size and (recipe.architecture != "fast_cnn" or recipe.pixel_permutation is not None):
+        raise ValueError("--small_size: only a fast_cnn without --pixel_permutation takes images of another size")
     collator = ImageCollator(processor)
     config = CifarClassifierConfig(
         architecture=recipe.architecture,
@@ -114,13 +117,15 @@ def make_trainer(
         dropout=recipe.dropout,
         pixel_permutation=recipe.pixel_permutation,
         test_time_augmentation=recipe.test_time_augmentation,
-        id2label=dict(enumerate(names)),
-        label2id={name: number for number, name in enumerate(names)},
+        id2label=dict(enumerate(images.names)),
+        label2id={name: number for number, name in enumerate(images.names)},
     )
     model = CifarClassifier(config)
-    model.fit_whitening(collator(list(splits["train"].take(10_000)))["pixel_values"])
+    if config.whitening:
+        sample = images.splits["train"].shuffle(seed=args.seed).take(10_000)
+        model.fit_whitening(batch["pixel_values"] for batch in DataLoader(sample, 500, collate_fn=collator))
     augmentation = Augmentation(
-        num_labels=len(names),
+        num_labels=len(images.names),
         flip=recipe.flip,
         translate=recipe.translate,
         cutout=recipe.cutout,
@@ -130,25 +135,22 @@ def make_trainer(
         small_until=recipe.small_until,
         label_smoothing=recipe.label_smoothing,
     )
+    rate = recipe.muon_learning_rate
+    groups = muon_groups(model, rate, args.learning_rate, args.weight_decay) if rate else None
     return RecipeTrainer(
         model=model,
         args=args,
-        card=make_card(recipe, image_format),
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
+        card=make_card(recipe, images.image_format, images.tested_on),
+        train_dataset=images.splits["train"],
+        eval_dataset=images.splits["validation"],
         data_collator=collator,
         processing_class=processor,
         compute_metrics=compute_metrics,
         reduce=reduce_batch,
         augment=augmentation,
         callbacks=[augmentation],
-        optimizer_cls_and_kwargs=(Muon, muon_options(args)) if recipe.muon else None,
+        optimizer_cls_and_kwargs=(Muon, {"optimizer_dict": groups, "lr": args.learning_rate}) if groups else None,
     )
-
-
-def muon_options(args: RecipeTrainingArguments) -> dict[str, Any]:
-    """Of timm's Muon (Jordan et al. 2024), whose steps are scaled to the size of AdamW's."""
-    return {"lr": args.learning_rate, "momentum": 0.95, "nesterov": True}
 
 
 if __name__ == "__main__":

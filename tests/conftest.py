@@ -1,5 +1,6 @@
 """What several tests share: small simulated data, the recipe as a module, and one finished run."""
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -39,6 +40,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="needs HF_ENDPOINT, a Hub with the data sets"))
 
 
+@functools.cache
 def load_recipe(name: str):
     spec = importlib.util.spec_from_file_location(f"recipe_{name}", ROOT / "recipes" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
@@ -80,11 +82,17 @@ def run_python(*words, env: dict | None = None, check: bool = True, **kwargs) ->
     return done
 
 
-def run_recipe(module, recipe_class: type, **values):
-    """The recipe's `main` in this process, as if the values stood on the command line."""
-    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+def make_parser(module):
+    """The parser of a recipe's own arguments and the training's."""
+    from hf_recipes.arguments import DatasetArguments, RecipeParser, RecipeTrainingArguments
 
-    return module.main(*RecipeParser((recipe_class, RecipeTrainingArguments)).parse(options(**values)))
+    (own,) = (each for each in vars(module).values() if isinstance(each, type) and DatasetArguments in each.__bases__)
+    return RecipeParser((own, RecipeTrainingArguments))
+
+
+def run_recipe(module, **values):
+    """The recipe's `main` in this process, as if the values stood on the command line."""
+    return module.main(*make_parser(module).parse(options(**values)))
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +111,7 @@ def run_tiny(cell_recipe, pairs):
 
     def call(folder: Path, **changes):
         values = TINY | {"dataset": pairs, "output_dir": folder} | changes
-        return run_recipe(cell_recipe, cell_recipe.CellCountingArguments, **values)
+        return run_recipe(cell_recipe, **values)
 
     return call
 

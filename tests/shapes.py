@@ -49,7 +49,7 @@ def run_shapes(cifar_recipe, shapes):
         "architecture": "fast_cnn",
         "widths": [16, 32],
         "whitening": 2,
-        "validation_size": 9,
+        "validation_share": 0.15,
         "per_device_train_batch_size": 10,
         "dataloader_drop_last": True,
         "num_train_epochs": 8,
@@ -57,13 +57,13 @@ def run_shapes(cifar_recipe, shapes):
         "flip": "alternating",
         "translate": 1,
         "label_smoothing": 0.1,
-        "muon": True,
+        "muon_learning_rate": 0.1,
         "precision": "fp32",
         "seed": 1,
     }
 
     def call(folder: Path, **changes):
-        return run_recipe(cifar_recipe, cifar_recipe.CifarArguments, **tiny | {"output_dir": folder} | changes)
+        return run_recipe(cifar_recipe, **tiny | {"output_dir": folder} | changes)
 
     return call
 

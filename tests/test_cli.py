@@ -52,7 +52,7 @@ def test_failures_are_one_line_and_a_status(finished_run, tmp_path, capsys):
     assert "holds no image" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["count"], ["study"]])
+@pytest.mark.parametrize("command", [[], ["count"], ["classify"], ["study"]])
 def test_help_is_fast_and_has_an_example(command):
     script = (
         f"import sys; sys.argv = ['hf-recipes', *{command!r}, '--help']\nfrom hf_recipes.cli import main\n"

@@ -26,19 +26,14 @@ def test_the_page_is_made_of_the_results(task, tmp_path, monkeypatch):
         assert (ROOT / "model_cards" / figure).exists(), figure
 
 
-def test_the_readme_repeats_the_page():
-    table = re.search(r"<!-- results.*?-->\n(.*?)<!-- end of results -->", README, re.S)[1].splitlines()
+@pytest.mark.parametrize("task", TASKS)
+def test_the_readme_repeats_the_page(task):
+    table = re.search(rf"<!-- results of {task}.*?-->\n(.*?)<!-- end -->", README, re.S)[1].splitlines()
     header, rows = cells(table[0]), [cells(line) for line in table[2:]]
-    assert rows
-    for row in rows:
-        row = dict(zip(header, row))
-        pages = [(ROOT / f"model_cards/{task}.md").read_text() for task in TASKS]
-        found = [
-            cells(line) for page in pages for line in page.splitlines() if line.startswith(f"| {row['variant']} |")
-        ]
-        assert any({row["runs"], row["test MAE"], row["parameters"], row["minutes"]} <= set(line) for line in found), (
-            row
-        )
+    page = [cells(line) for line in (ROOT / f"model_cards/{task}.md").read_text().splitlines() if line.startswith("| ")]
+    assert rows and header[:2] == ["data", "variant"]
+    for _, *numbers in rows:
+        assert any(set(numbers) <= set(line) for line in page), numbers
 
 
 def test_files_and_pictures_of_the_readme_exist():

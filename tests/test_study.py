@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, load_recipe, make_parser
 
 from hf_recipes import study
 from hf_recipes.study import Section, Study, load_study, run_study
@@ -115,13 +115,11 @@ def test_curves_and_scatters_show_every_variant_against_x(plot, x):
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_the_studies_of_the_project_are_valid(file, monkeypatch, cell_recipe):
+def test_the_studies_of_the_project_are_valid(file, monkeypatch):
     """Every variant parses with its recipe's options."""
-    from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
-
     monkeypatch.chdir(ROOT)
     loaded = load_study(file)
-    parser = RecipeParser((cell_recipe.CellCountingArguments, RecipeTrainingArguments))
+    parser = make_parser(load_recipe(loaded.recipe.stem))
     for variant in loaded.variants.values():
         words = ["--config", str(variant.config)]
         for key, value in variant.options.items():

@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from ..images import code_digest, open_image
+from ..images import open_image
+from ..loading import code_digest
 from .augmentation import resize
 from .density import as_points, dots_to_points, mask_to_density, outside_points, points_to_density
 from .image_processing_cell_counter import CellCounterImageProcessor

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets, load_dataset
+from datasets import Dataset, DatasetDict, Features, Image, List, Value, concatenate_datasets
 from PIL import Image as PILImage
 
+from .. import loading
 from .synthetic import simulate_cells
 
 IMAGE_COLUMNS = ("image", "img", "images")
@@ -58,18 +59,7 @@ def load_splits(dataset: str) -> DatasetDict:
         pairs = find_pairs(folder)
         if pairs:
             return DatasetDict({"train": pairs})
-        if not any(path.is_file() for path in folder.rglob("*")):
-            raise ValueError(f"{folder} is empty; put images and annotations there, or give another --dataset")
-    elif folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1:
-        raise FileNotFoundError(f"the folder {dataset} does not exist; --dataset is a folder, a Hub id or 'synthetic'")
-    try:
-        loaded = load_dataset(dataset)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
-            "--dataset is a folder, a Hub id or 'synthetic'"
-        ) from error
-    return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
+    return loading.load_splits(dataset)
 
 
 def encode_png(array: np.ndarray) -> dict[str, Any]:

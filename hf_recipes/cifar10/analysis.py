@@ -1,13 +1,17 @@
 """Where a classifier of small images errs: tables and figures for its card."""
 
+import math
+
 import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
 from scipy.special import softmax
 from torch import nn
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..classification import WORST_FIRST, accuracy_by_class, confused_pairs, plot_accuracy_by_class, plot_confusion
 from ..figures import new_figure
 from ..model_card import Report, Section
 from .metrics import baseline_accuracies
@@ -27,26 +31,35 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
     labels = predictions.label_ids["label"].astype(int)
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
-    train_accuracy = accuracy_on(trainer, train.select(range(min(len(train), 5000))))
+    sample = train.shuffle(seed=0).take(5000)
+    train_accuracy = accuracy_on(trainer, sample)
     test_accuracy = np.trace(confusion) / len(labels)
     report = Report(
         baselines=baseline_accuracies(train, test),
         measured={"flops": count_flops(trainer.model), "train_accuracy": train_accuracy},
     )
+    same_views = "" if trainer.model.config.test_time_augmentation == "none" else ", both with test-time augmentation"
     report.sections = [
         Section(
             "Training against test accuracy",
-            f"Accuracy on {min(len(train), 5000):,} training images without augmentation: {train_accuracy:.4f}; on the test "
-            f"images: {test_accuracy:.4f}. The gap is {100 * (train_accuracy - test_accuracy):.1f} points.",
+            f"Accuracy on {len(sample):,} training images as they are: {train_accuracy:.4f}; on the test "
+            f"images: {test_accuracy:.4f}{same_views}. The gap is {100 * (train_accuracy - test_accuracy):.1f} points.",
         ),
-        Section("Accuracy by class", "", accuracy_by_class(confusion, names)),
+        Section(
+            "Accuracy by class",
+            WORST_FIRST,
+            accuracy_by_class(confusion, names)[:20],
+            figure=plot_accuracy_by_class(confusion, names),
+        ),
         Section("Confusion matrix", "Rows are true classes, in per cent.", figure=plot_confusion(confusion, names)),
         Section("Most confused pairs", "", confused_pairs(confusion, names)),
         worst_mistakes(probabilities, labels, test, trainer.processing_class, names),
     ]
     filters = first_filters(trainer.model)
     if filters is not None:
-        report.sections.append(Section("First-layer filters", "Each is scaled to its own range.", figure=filters))
+        frozen = " They are those of the frozen whitening." if trainer.model.config.architecture == "fast_cnn" else ""
+        text = f"Each is scaled to its own range.{frozen}"
+        report.sections.append(Section("First-layer filters", text, figure=filters))
     report.images["example.png"] = Image.fromarray(read_pixels(test[0], trainer.processing_class))
     return report
 
@@ -55,66 +68,18 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
 def accuracy_on(trainer, split: Dataset) -> float:
     """Accuracy of the reloaded model, without touching the report of the training."""
     model, right = trainer.model.eval(), 0
-    for rows in split.iter(500):
-        batch = trainer.data_collator([dict(zip(rows, row)) for row in zip(*rows.values())])
+    for batch in DataLoader(split, 500, collate_fn=trainer.data_collator):
         logits = model(batch["pixel_values"].to(model.device)).logits
         right += int((logits.argmax(1).cpu() == batch["labels"]).sum())
     return right / len(split)
 
 
 def count_flops(model: CifarClassifier) -> int:
-    """Floating-point operations to classify one image, a multiplication and an addition counted as two."""
+    """Floating-point operations to classify one image in all its views, a multiplication and an addition counted as two."""
     image = torch.zeros(1, model.config.num_channels, *model.config.image_size, device=model.device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(image)
     return counter.get_total_flops()
-
-
-def accuracy_by_class(confusion: np.ndarray, names: list[str]) -> list[dict]:
-    """Recall and precision, worst class first."""
-    rows = [
-        {
-            "class": name,
-            "images": int(confusion[number].sum()),
-            "recall": float(confusion[number, number] / max(confusion[number].sum(), 1)),
-            "precision": float(confusion[number, number] / max(confusion[:, number].sum(), 1)),
-        }
-        for number, name in enumerate(names)
-    ]
-    return sorted(rows, key=lambda row: row["recall"])[:20]
-
-
-def confused_pairs(confusion: np.ndarray, names: list[str], most: int = 8) -> list[dict]:
-    """Unordered pairs of classes by how many images went from one to the other."""
-    mistakes = confusion + confusion.T
-    pairs = sorted(((mistakes[a, b], a, b) for a in range(len(names)) for b in range(a)), reverse=True)
-    total = max(confusion.sum() - np.trace(confusion), 1)
-    return [
-        {
-            "pair": f"{names[b]} and {names[a]}",
-            "first as second": int(confusion[b, a]),
-            "second as first": int(confusion[a, b]),
-            "share of all mistakes, %": float(100 * number / total),
-        }
-        for number, a, b in pairs[:most]
-        if number
-    ]
-
-
-def plot_confusion(confusion: np.ndarray, names: list[str]):
-    side = max(4.0, 0.45 * len(names) + 1)
-    figure, axes = new_figure(1, 1, side, side)
-    axis, percent = axes[0, 0], 100 * confusion / confusion.sum(1, keepdims=True).clip(1)
-    axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    if len(names) <= 20:
-        for row, column in np.ndindex(percent.shape):
-            if percent[row, column] >= 0.05:
-                color = "white" if percent[row, column] > 60 else "black"
-                axis.text(column, row, f"{percent[row, column]:.1f}", ha="center", va="center", size=7, color=color)
-    axis.set_xticks(range(len(names)), names, rotation=90)
-    axis.set_yticks(range(len(names)), names)
-    axis.set(xlabel="predicted", ylabel="true")
-    return figure
 
 
 def worst_mistakes(
@@ -150,7 +115,10 @@ def first_filters(model: CifarClassifier, most: int = 48):
     if config.architecture == "fully_connected":
         if config.whitening:  # the first trained layer, seen through the whitening
             weights = layers[1].weight.detach().float().cpu() @ weights
-        weights = weights.reshape(-1, 3, *config.image_size)
+        weights = weights.reshape(-1, 3, math.prod(config.image_size))
+        if config.pixel_permutation is not None:
+            weights = weights[..., model.permutation.argsort().cpu()]
+        weights = weights.view(-1, 3, *config.image_size)
     weights = weights[weights.flatten(1).norm(dim=1).argsort(descending=True)[:most]]
     figure, axes = new_figure(-(-len(weights) // 12), 12, 0.7, 0.7)
     for axis in axes.flat:

@@ -45,7 +45,7 @@ class Augmentation(TrainerCallback):
         self.epoch, self.done = 0, 0.0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self.epoch = round(state.epoch or 0)
+        self.epoch = int((state.epoch or 0) + 1e-6)  # a fraction, when a training is resumed
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.done = state.global_step / state.max_steps

@@ -1,19 +1,39 @@
-"""Images with their classes: load, check, split, and decode once into raw bytes."""
+"""Images with their classes: load, check, decode once into raw bytes, and draw splits."""
 
+import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
-from ..images import code_digest, open_image
+from ..images import open_image, to_rgb
+from ..loading import code_digest, encode_labels, find_column, load_splits
+
+logger = logging.getLogger(__name__)
 
 # as cell counting does: raw memory, decoded once, kept by Arrow and read without a detour through Python numbers
 DECODED = Features({"pixels": Value("binary"), "label": Value("int64"), "index": Value("int64")})
+
+
+class LoadedImages(NamedTuple):
+    """Decoded splits `train`, `validation` and `test`, each with the columns `DECODED`; `index` is the row in the data set.
+
+    Args:
+        splits: by name.
+        names: of the classes.
+        image_format: of the images' files ("PNG", "JPEG", ...).
+        tested_on: what the test split is where the data set has none of its own, else None.
+    """
+
+    splits: DatasetDict
+    names: list[str]
+    image_format: str | None
+    tested_on: str | None
 
 
 def make_processor(image_size: int) -> ViTImageProcessor:
@@ -25,121 +45,120 @@ def load_images(
     dataset: str,
     processor: BaseImageProcessor,
     *,
+    config: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
-    validation_size: int = 5000,
+    validation_share: float = 0.1,
+    test_share: float = 0.2,
     train_fraction: float = 1.0,
     seed: int = 0,
-) -> tuple[DatasetDict, list[str], str]:
-    """Splits `train`, `validation` and `test` with the columns `DECODED`, the names of the classes, and the format of the
-    images' files ("PNG", "JPEG", ...).
+) -> LoadedImages:
+    """Images of any data set that has a column of images and one of classes.
 
     Args:
-        dataset: a Hub id, or a folder that `load_dataset` reads (a folder of class folders, for one), with a split `test`.
+        dataset: a Hub id, or a folder that `load_dataset` reads (a folder of class folders, for one).
         processor: resizes the images.
+        config: of a data set that has several.
         image_column, label_column: found by type where None: the only column of images, the only `ClassLabel`.
-        validation_size: images drawn from the training split by `seed`, the same share of every class.
-        train_fraction: share of the other images of every class that train.
+        validation_share: of the training images of every class, drawn by `seed` to validate, unless the data set has a
+            validation split beside its test split.
+        test_share: of the training images of every class, drawn by `seed` to test, where the data set has neither a test
+            split with labels nor a validation split that can be the test.
+        train_fraction: share of the other images of every class that train, one at least.
         seed: of the draws.
 
     Raises:
         FileNotFoundError, ValueError: naming the column, split or row, and what to do.
     """
-    splits = load_splits(dataset)
+    for option, share, most in (
+        ("validation_share", validation_share, 0.9),
+        ("test_share", test_share, 0.9),
+        ("train_fraction", train_fraction, 1.0),
+    ):
+        if not 0 < share <= most:
+            raise ValueError(f"--{option} is {share}; it is a share above 0 and at most {most}")
+    splits = load_splits(dataset, config)
+    if "train" not in splits:
+        raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
     image_column = find_column(splits["train"], Image, image_column, "--image_column")
     label_column = find_column(splits["train"], ClassLabel, label_column, "--label_column")
+    splits, tested_on = choose_splits(splits, label_column)
     splits, names = encode_labels(splits, label_column)
-    splits = draw_splits(splits, label_column, validation_size, train_fraction, seed)
-    for name, split in splits.items():
-        split = split.cast_column(image_column, Image(decode=False))  # so that a broken file can be named
-        image_format = open_image(split[0][image_column]).format
-        splits[name] = split.map(
-            partial(
-                decode_batch,
-                split_name=name,
-                image_column=image_column,
-                label_column=label_column,
-                size=(processor.size["height"], processor.size["width"]),
-                code=code_digest(Path(__file__).parent),
-            ),
-            batched=True,
-            with_indices=True,
-            remove_columns=split.column_names,
-            features=DECODED,
-            desc=f"Decoding {name}",
-        )
-    return splits, names, image_format
-
-
-def load_splits(dataset: str) -> DatasetDict:
-    try:
-        splits = load_dataset(dataset)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error})"
-        ) from error
-    if "test" not in splits and "validation" in splits:
-        splits["test"] = splits.pop("validation")
-    if not {"train", "test"} <= splits.keys():
-        raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' and 'test' are needed")
-    return DatasetDict(train=splits["train"], test=splits["test"])
-
-
-def find_column(split: Dataset, kind: type, given: str | None, option: str) -> str:
-    """The column of an option, or the only one of its type."""
-    if given is not None:
-        if given not in split.column_names:
-            raise ValueError(f"the data set has no column {given!r}; it has {', '.join(split.column_names)}")
-        return given
-    found = [name for name, feature in split.features.items() if isinstance(feature, kind)]
-    if len(found) != 1:
-        columns = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in split.features.items())
-        raise ValueError(f"the data set has {len(found)} columns of {kind.__name__}: {columns}. Choose with {option}")
-    return found[0]
-
-
-def encode_labels(splits: DatasetDict, column: str) -> tuple[DatasetDict, list[str]]:
-    """The label column as `ClassLabel`; its classes are those of the training split."""
-    feature = splits["train"].features[column]
-    if not isinstance(feature, ClassLabel):
-        values = sorted(set(splits["train"][column]))
-        feature = ClassLabel(names=[str(value) for value in values])
-        number = {value: place for place, value in enumerate(values)}
-        for name, split in splits.items():
-            for row, value in enumerate(split[column]):
-                if value not in number:
-                    raise ValueError(f"row {row} of {name}: {column} is {value!r}, which no training image has")
-            labels = Dataset.from_dict(
-                {column: [number[value] for value in split[column]]}, features=Features({column: feature})
-            )
-            splits[name] = concatenate_datasets([split.remove_columns(column), labels], axis=1)
-    for name, split in splits.items():
-        labels = np.asarray(split[column])
-        outside = np.flatnonzero((labels < 0) | (labels >= feature.num_classes))
-        if len(outside):
-            raise ValueError(
-                f"row {outside[0]} of {name}: {column} is {labels[outside[0]]}, and the classes are numbered 0 to "
-                f"{feature.num_classes - 1} ({len(outside)} such rows)"
-            )
-    return splits, feature.names
-
-
-def draw_splits(
-    splits: DatasetDict, label_column: str, validation_size: int, train_fraction: float, seed: int
-) -> DatasetDict:
-    """Validation drawn from the training split by class, and a share of what is left to train on."""
-    if not 0 < train_fraction <= 1:
-        raise ValueError(f"--train_fraction is {train_fraction}; it is a share above 0, at most 1")
-    classes = splits["train"].features[label_column].num_classes
-    most = len(splits["train"]) - classes
-    if not classes <= validation_size <= most:
-        raise ValueError(f"--validation_size is {validation_size}; with this data set it can be {classes} to {most}")
-    parts = splits["train"].train_test_split(validation_size, stratify_by_column=label_column, seed=seed)
-    train = parts["train"]
+    image_format = find_format(splits["train"], image_column)
+    splits = DatasetDict(
+        {name: decode_split(split, name, image_column, label_column, processor) for name, split in splits.items()}
+    )
+    generator = np.random.default_rng(seed)
+    if "test" not in splits:
+        tested_on = f"{test_share:.0%} of the images, drawn by the seed"
+        splits["test"], splits["train"] = draw_by_class(splits["train"], test_share, generator)
+    if "validation" not in splits:
+        splits["validation"], splits["train"] = draw_by_class(splits["train"], validation_share, generator)
     if train_fraction < 1:
-        size = max(classes, round(train_fraction * len(train)))
-        train = train.train_test_split(train_size=size, stratify_by_column=label_column, seed=seed)["train"]
-    return DatasetDict(train=train, validation=parts["test"], test=splits["test"])
+        splits["train"], _ = draw_by_class(splits["train"], train_fraction, generator, least=1)
+    for name, split in splits.items():
+        if not len(split):
+            raise ValueError(f"no image is left for {name}: {dataset} is too small for the shares that are asked for")
+    return LoadedImages(splits, names, image_format, tested_on)
+
+
+def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:
+    """`train`, and of `validation` and `test` what there is with labels; a validation split alone becomes the test."""
+    chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    if "test" in chosen and not has_labels(chosen["test"], label_column):
+        logger.warning("The test split has no labels and is not used")
+        del chosen["test"]
+    if "test" in chosen or "validation" not in chosen:
+        return DatasetDict(chosen), None
+    return DatasetDict(train=chosen["train"], test=chosen["validation"]), "its validation split"
+
+
+def has_labels(split: Dataset, column: str) -> bool:
+    """False for the tests of competitions, whose labels are -1, empty or not there."""
+    return column in split.column_names and not set(split[column]) <= {-1, None}
+
+
+def find_format(split: Dataset, image_column: str) -> str | None:
+    """Of the first image's file, such as "JPEG"; None where the column holds no files."""
+    cell = split.cast_column(image_column, Image(decode=False))[0][image_column]
+    try:
+        return getattr(open_image(cell), "format", None)
+    except (OSError, ValueError, SyntaxError):
+        return None  # decoding says what is wrong with it
+
+
+def decode_split(
+    split: Dataset, name: str, image_column: str, label_column: str, processor: BaseImageProcessor
+) -> Dataset:
+    split = split.cast_column(image_column, Image(decode=False))  # so that a broken file can be named
+    return split.map(
+        partial(
+            decode_batch,
+            split_name=name,
+            image_column=image_column,
+            label_column=label_column,
+            size=(processor.size["height"], processor.size["width"]),
+            code=code_digest(Path(__file__).parent),
+        ),
+        batched=True,
+        batch_size=100,
+        with_indices=True,
+        remove_columns=split.column_names,
+        features=DECODED,
+        desc=f"Decoding {name}",
+    )
+
+
+def draw_by_class(
+    split: Dataset, share: float, generator: np.random.Generator, least: int = 0
+) -> tuple[Dataset, Dataset]:
+    """A share of the images of every class, rounded and at least `least`, and the others."""
+    labels = np.asarray(split["label"])
+    drawn = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        drawn[rows[: max(least, round(share * len(rows)))]] = True
+    return split.select(np.flatnonzero(drawn)), split.select(np.flatnonzero(~drawn))
 
 
 def decode_batch(
@@ -164,7 +183,7 @@ def decode_batch(
 
 def decode_image(cell: Any, size: tuple[int, int]) -> np.ndarray:
     """What an image column holds as uint8 `(height, width, 3)`."""
-    image = open_image(cell).convert("RGB")
+    image = to_rgb(open_image(cell))
     if image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), PILImage.Resampling.BILINEAR)
     return np.asarray(image)
@@ -173,7 +192,7 @@ def decode_image(cell: Any, size: tuple[int, int]) -> np.ndarray:
 def measure_normalization(dataset: Dataset, processor: BaseImageProcessor) -> None:
     """Set the processor's `image_mean` and `image_std` to those of each channel of a data set, in units of 0..1."""
     sums, squares, count = np.zeros(3), np.zeros(3), 0
-    for rows in dataset.iter(1000):
+    for rows in dataset.iter(100):
         values = np.frombuffer(b"".join(rows["pixels"]), np.uint8).reshape(-1, 3) / 255.0
         sums, squares, count = sums + values.sum(0), squares + (values**2).sum(0), count + len(values)
     mean = sums / count

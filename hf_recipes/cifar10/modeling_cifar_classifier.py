@@ -1,6 +1,7 @@
 """Fully connected and convolutional networks for small images. This file travels to the Hub with the weights."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,14 +65,37 @@ class FullyConnected(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         return self.head(self.layers(self.whiten(pixel_values.flatten(1))))
 
-    def fit_whitening(self, images: torch.Tensor, epsilon: float = 1e-2) -> None:
-        flat = images.flatten(1).double()
-        mean = flat.mean(0)
-        values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
-        values, vectors = values.flip(0)[: len(self.whiten.bias)], vectors.flip(1)[:, : len(self.whiten.bias)]
+    def whitened_vectors(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)
+
+    def set_whitening(self, mean: torch.Tensor, moments: torch.Tensor, epsilon: float = 1e-2) -> None:
+        values, vectors = torch.linalg.eigh(moments - torch.outer(mean, mean))
+        kept = len(self.whiten.bias)
+        values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept]
         weight = (vectors / torch.sqrt(values.clamp(min=0) + epsilon)).T
         self.whiten.weight.copy_(weight)
         self.whiten.bias.copy_(-weight @ mean)
+
+
+ACTIVATE = {"relu": F.relu, "gelu": F.gelu}
+
+
+class ConvLayer(nn.Module):
+    """3 x 3 convolution, max pooling if asked for, batch norm, activation."""
+
+    def __init__(
+        self, inputs: int, outputs: int, pool: bool = False, batch_norm: bool = True, activation: str = "relu"
+    ):
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=not batch_norm)
+        self.norm = nn.BatchNorm2d(outputs) if batch_norm else nn.Identity()
+        self.pool, self.activate = pool, ACTIVATE[activation]
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = self.convolution(features)
+        if self.pool:
+            features = F.max_pool2d(features, 2)
+        return self.activate(self.norm(features))
 
 
 class PlainCnn(nn.Module):
@@ -81,10 +105,7 @@ class PlainCnn(nn.Module):
         super().__init__()
         layers, channels = [], config.num_channels
         for width in config.widths:
-            for inputs in (channels, width):
-                layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=not config.batch_norm))
-                layers += [nn.BatchNorm2d(width)] if config.batch_norm else []
-                layers.append(nn.ReLU())
+            layers += [ConvLayer(inputs, width, batch_norm=config.batch_norm) for inputs in (channels, width)]
             layers += [nn.MaxPool2d(2), nn.Dropout(config.dropout)]
             channels = width
         self.features = nn.Sequential(*layers)
@@ -97,34 +118,12 @@ class PlainCnn(nn.Module):
         return self.head(self.features(pixel_values).flatten(1))
 
 
-ACTIVATE = {"gelu": F.gelu, "relu": F.relu}
-
-
-class FastBlock(nn.Module):
-    """Convolution, pooling, then another convolution, each with batch norm and activation."""
-
-    def __init__(self, inputs: int, outputs: int, activation: str):
-        super().__init__()
-        self.activate = ACTIVATE[activation]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False) for channels in (inputs, outputs)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in range(2))
-        for convolution in self.convolutions:
-            convolution.starts_as_identity = True
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        features = F.max_pool2d(self.convolutions[0](features), 2)
-        features = self.activate(self.norms[0](features))
-        return self.activate(self.norms[1](self.convolutions[1](features)))
-
-
 class FastCnn(nn.Module):
     """A frozen whitening convolution and a few wide blocks, made to reach its accuracy in minutes.
 
     After airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), which took the whitening of
     patches and its negated copy from Page 2019 ("How to train your ResNet"), pooling before the batch norm and convolutions that
-    start as the identity on their first channels (Zagoruyko and Komodakis 2017), and scales the logits down.
+    start as the identity on their first channels (Zagoruyko and Komodakis 2017).
     """
 
     def __init__(self, config: CifarClassifierConfig):
@@ -133,20 +132,24 @@ class FastCnn(nn.Module):
         self.whiten = nn.Conv2d(config.num_channels, 2 * components, config.whitening)
         widths = [2 * components, *config.widths]
         self.activate = ACTIVATE[config.activation]
-        self.blocks = nn.Sequential(
-            *(FastBlock(before, width, config.activation) for before, width in pairwise(widths))
-        )
+        layers = []
+        for before, width in pairwise(widths):
+            layers.append(ConvLayer(before, width, pool=True, activation=config.activation))
+            layers.append(ConvLayer(width, width, activation=config.activation))
+        for layer in layers:
+            layer.convolution.starts_as_identity = True
+        self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], config.num_labels, bias=False)
-        self.logit_scale = config.logit_scale
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        features = self.blocks(self.activate(self.whiten(pixel_values)))
-        return self.head(features.amax((2, 3))) * self.logit_scale
+        features = self.layers(self.activate(self.whiten(pixel_values)))
+        return self.head(features.amax((2, 3)))
 
-    def fit_whitening(self, images: torch.Tensor, epsilon: float = 5e-4) -> None:
-        side = self.whiten.kernel_size[0]
-        patches = F.unfold(images[:5000], side).transpose(1, 2).flatten(0, 1).double()
-        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    def whitened_vectors(self, images: torch.Tensor) -> torch.Tensor:
+        return F.unfold(images, self.whiten.kernel_size).transpose(1, 2).flatten(0, 1)
+
+    def set_whitening(self, mean: torch.Tensor, moments: torch.Tensor, epsilon: float = 5e-4) -> None:
+        values, vectors = torch.linalg.eigh(moments)
         filters = (vectors / torch.sqrt(values + epsilon)).T.reshape(-1, *self.whiten.weight.shape[1:])
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
         self.whiten.bias.zero_()
@@ -162,7 +165,6 @@ class CifarClassifier(PreTrainedModel):
     base_model_prefix = "network"
     main_input_name = "pixel_values"
     accepts_loss_kwargs = False
-    keys_to_ignore_at_inference = ["plain_logits"]
 
     def __init__(self, config: CifarClassifierConfig):
         super().__init__(config)
@@ -198,24 +200,24 @@ class CifarClassifier(PreTrainedModel):
             init.copy_(module.permutation, module.draw_permutation())
 
     @torch.no_grad()
-    def fit_whitening(self, pixel_values: torch.Tensor) -> None:
-        """Set the frozen whitening layer from training images `(images, channels, height, width)`; nothing without one."""
-        if self.config.whitening:
-            self.network.fit_whitening(self.permute(pixel_values))
+    def fit_whitening(self, batches: Iterable[torch.Tensor]) -> None:
+        """Set the frozen whitening layer from batches of training images `(batch, channels, height, width)`."""
+        count, sums, products = 0, 0.0, 0.0
+        for pixel_values in batches:
+            vectors = self.network.whitened_vectors(self.permute(pixel_values)).double()
+            count, sums, products = count + len(vectors), sums + vectors.sum(0), products + vectors.T @ vectors
+        self.network.set_whitening(sums / count, products / count)
 
     def permute(self, pixel_values: torch.Tensor) -> torch.Tensor:
         if self.config.pixel_permutation is None:
             return pixel_values
         return pixel_values.flatten(2)[..., self.permutation].view_as(pixel_values)
 
-    def forward(
-        self, pixel_values: torch.FloatTensor, labels: torch.Tensor | None = None, return_dict: bool | None = None
-    ) -> CifarClassifierOutput:
+    def forward(self, pixel_values: torch.FloatTensor, labels: torch.Tensor | None = None) -> CifarClassifierOutput:
         """
         Args:
             pixel_values (`(batch, channels, height, width)`): images as the processor makes them.
             labels (`(batch,)` of class numbers, or `(batch, classes)` of shares that sum to 1, *optional*).
-            return_dict: not used; the output is always a [`CifarClassifierOutput`].
 
         Raises:
             ValueError: when the images have another size than `config.image_size`.

@@ -47,7 +47,8 @@ def test_a_round_trip_through_a_folder_keeps_every_output(architecture, options,
     model.save_pretrained(tmp_path)
     images = torch.randn(2, 3, 16, 16)
     assert torch.equal(CifarClassifier.from_pretrained(tmp_path)(images).logits, model(images).logits)
-    assert isinstance(AutoModelForImageClassification.from_pretrained(tmp_path, trust_remote_code=True), nn.Module)
+    travelled = AutoModelForImageClassification.from_pretrained(tmp_path, trust_remote_code=True)
+    assert torch.equal(travelled.eval()(images).logits, model(images).logits)
 
 
 def test_another_image_size_is_refused():
@@ -67,8 +68,12 @@ def test_another_image_size_is_refused():
         ({"architecture": "mlp"}, "fully_connected, cnn, fast_cnn"),
         ({"architecture": "fast_cnn", "whitening": 0}, "whitening"),
         ({"architecture": "cnn", "widths": []}, "widths"),
-        ({"activation": "tanh", "whitening": 2}, "gelu, relu"),
+        ({"activation": "tanh"}, "relu, gelu"),
         ({"architecture": "cnn", "dropout": 1.0}, "dropout"),
+        ({"dropout": 0.1}, "dropout is 0.1, and fast_cnn has no such option"),
+        ({"architecture": "cnn", "residual": True}, "residual is True, and cnn"),
+        ({"architecture": "fully_connected", "whitening": 4000}, "fewer components"),
+        ({"image_size": [8, 8]}, "3 blocks halve it to nothing"),
         ({"architecture": "cnn", "test_time_augmentation": "crop"}, "flip_and_shift"),
     ],
 )
@@ -77,15 +82,21 @@ def test_a_wrong_configuration_names_the_field(options, message):
         CifarClassifierConfig(**options)
 
 
+def test_every_architecture_has_a_default_configuration():
+    for architecture in ARCHITECTURES:
+        model = CifarClassifier(CifarClassifierConfig(architecture=architecture))
+        assert model(torch.randn(2, 3, 32, 32)).logits.shape == (2, 2)
+
+
 def test_whitening_gives_components_of_unit_variance():
     images = torch.randn(600, 3, 16, 16).cumsum(-1) + 2  # neighbours are alike, the mean is not 0
     dense = make_model("fully_connected", whitening=40)
-    dense.fit_whitening(images)
+    dense.fit_whitening(images.split(200))
     components = dense.network.whiten(images.flatten(1))
     assert torch.allclose(components.T @ components / len(images), torch.eye(40), atol=0.02)
     assert not dense.network.whiten.weight.requires_grad
     patches = make_model("fast_cnn")
-    patches.fit_whitening(images)
+    patches.fit_whitening(images.split(200))
     values = patches.network.whiten(images).movedim(1, -1).flatten(0, 2)[:, :12]
     assert torch.allclose(values.T @ values / len(values), torch.eye(12), atol=0.02)
 

@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from transformers import pipeline
 
 from hf_recipes import CifarClassifier, cli
 from hf_recipes.checkpoints import read_json
-from hf_recipes.cifar10.analysis import accuracy_by_class, confused_pairs, count_flops
+from hf_recipes.cifar10.analysis import count_flops
 from hf_recipes.cifar10.metrics import ClassificationQuality
+from hf_recipes.classification import accuracy_by_class, confused_pairs, plot_confusion
+from hf_recipes.model_card import save_figure
 
 
 def test_the_run_learns_and_measures(classifier_run):
@@ -27,7 +30,7 @@ def test_the_run_learns_and_measures(classifier_run):
 
 
 def test_test_time_augmentation_is_declared(run_shapes, tmp_path):
-    run_shapes(tmp_path, test_time_augmentation="flip", num_train_epochs=1, architecture="cnn", whitening=0)
+    run_shapes(tmp_path, test_time_augmentation="flip", num_train_epochs=1, architecture="cnn", whitening=None)
     results, card = read_json(tmp_path / "all_results.json"), (tmp_path / "README.md").read_text()
     assert "test_accuracy_without_tta" in results
     assert "accuracy with test-time augmentation (flip)" in card and "accuracy without it" in card
@@ -36,8 +39,8 @@ def test_test_time_augmentation_is_declared(run_shapes, tmp_path):
 @pytest.mark.parametrize("architecture", ["fully_connected", "cnn"])
 def test_the_other_networks_run_without_any_augmentation(architecture, run_shapes, tmp_path):
     changes = {"flip": "none", "translate": 0, "label_smoothing": 0.0, "mixup": 0.2, "noise": 0.1, "dropout": 0.1}
-    whitening = 20 if architecture == "fully_connected" else 0
-    changes |= {"architecture": architecture, "whitening": whitening, "widths": [16, 16], "muon": False}
+    whitening = 20 if architecture == "fully_connected" else None
+    changes |= {"architecture": architecture, "whitening": whitening, "widths": [16, 16], "muon_learning_rate": 0.0}
     results = run_shapes(tmp_path, num_train_epochs=1, pixel_permutation=0, **changes)
     assert 0 <= results["test_accuracy"] <= 1
 
@@ -48,8 +51,29 @@ def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
         results["test_accuracy"] > 0.3
         and CifarClassifier.from_pretrained(tmp_path / "fast").config.activation == "relu"
     )
-    with pytest.raises(ValueError, match="--small_size: a cnn takes one size"):
-        run_shapes(tmp_path / "cnn", small_size=12, architecture="cnn", whitening=0)
+    for changes in ({"architecture": "cnn", "whitening": None}, {"pixel_permutation": 0}):
+        with pytest.raises(ValueError, match="--small_size: only a fast_cnn without --pixel_permutation"):
+            run_shapes(tmp_path / "other", small_size=12, **changes)
+
+
+def test_a_batch_larger_than_the_data_is_an_error_and_no_model(run_shapes, tmp_path):
+    with pytest.raises(ValueError, match=r"no step: .* 51 training examples are fewer than a batch of 64"):
+        run_shapes(tmp_path, per_device_train_batch_size=64)
+    assert not (tmp_path / "all_results.json").exists()
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_shapes, tmp_path):
+    """In the middle of an epoch, with all that depends on the progress: mirroring, the small size, Muon, the schedule."""
+    options = {"small_size": 12, "small_until": 0.5, "num_train_epochs": 3, "weight_average": 0.9}
+    options |= {"save_strategy": "steps", "save_steps": 3, "save_total_limit": 9}
+    whole = run_shapes(tmp_path / "whole", **options)
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for name in ("all_results.json", "model.safetensors", "checkpoint-12", "checkpoint-15"):
+        path = tmp_path / "part" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert (tmp_path / "part/checkpoint-9").is_dir()  # of 15 steps, 5 an epoch
+    resumed = run_shapes(tmp_path / "part", **options)
+    assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-5)
 
 
 def test_metrics_are_those_of_scikit_learn():
@@ -74,6 +98,13 @@ def test_tables_of_the_confusion():
     assert second["pair"] == "b and c"
 
 
+def test_a_confusion_of_many_classes_is_a_picture_of_bounded_size(tmp_path):
+    for classes in (3, 300):
+        names = [f"class {number}" for number in range(classes)]
+        save_figure(plot_confusion(np.eye(classes, dtype=int), names), tmp_path / "confusion.png")
+        assert max(Image.open(tmp_path / "confusion.png").size) < 2500
+
+
 def test_flops_of_a_dense_network_are_twice_its_weights():
     from hf_recipes import CifarClassifierConfig
 
@@ -92,6 +123,11 @@ def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_
     assert sum(each["score"] for each in row["classes"]) <= 1.0001
     assert cli.main(["classify", str(photograph), "--model", str(classifier_run)]) == 0
     assert row["classes"][0]["label"] in capsys.readouterr().out
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    assert cli.main(["classify", str(broken), str(photograph), "--model", str(classifier_run)]) == 1
+    shown = capsys.readouterr()
+    assert "broken.png" in shown.err and str(photograph) in shown.out
     assert not caplog.records  # transformers would say that it does not know the class
 
 

@@ -1,0 +1,96 @@
+"""Data sets, for several tasks: load them, find their columns, number their classes."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets, load_dataset
+
+
+def load_splits(dataset: str, config: str | None = None, revision: str | None = None) -> DatasetDict:
+    """The splits of a Hub id, or of a folder that `load_dataset` reads (one of class folders, for instance).
+
+    Args:
+        dataset: the id or folder.
+        config: of a data set that has several.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        FileNotFoundError: when it is neither.
+        ValueError: when the folder is empty.
+    """
+    folder = Path(dataset)
+    if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+        raise ValueError(f"{folder} is empty; put the data there, or give another --dataset")
+    if not folder.is_dir() and (folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1):
+        raise FileNotFoundError(f"the folder {dataset} does not exist; --dataset is a folder or a Hub id")
+    try:
+        return load_dataset(dataset, config, revision=revision)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
+            "--dataset is a folder or a Hub id"
+        ) from error
+
+
+def find_column(split: Dataset, kind: type, given: str | None, option: str) -> str:
+    """The column of an option, or the only one of its type.
+
+    Raises:
+        ValueError: naming the columns there are and the option to choose with.
+    """
+    if given is not None:
+        if given not in split.column_names:
+            raise ValueError(f"the data set has no column {given!r}; it has {', '.join(split.column_names)}")
+        return given
+    found = [name for name, feature in split.features.items() if isinstance(feature, kind)]
+    if len(found) != 1:
+        columns = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in split.features.items())
+        raise ValueError(f"the data set has {len(found)} columns of {kind.__name__}: {columns}. Choose with {option}")
+    return found[0]
+
+
+def code_digest(folder: Path) -> str:
+    """Of the code that makes decoded rows, that of a task's folder and of what opens images: `datasets` would not notice its
+    change and reuse what older code made."""
+    sources = [*folder.glob("*.py"), Path(__file__).with_name("images.py")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
+
+
+def encode_labels(splits: DatasetDict, column: str, known: str | None = "train") -> tuple[DatasetDict, list[str]]:
+    """The label column as `ClassLabel`, and the names of its classes.
+
+    Args:
+        splits: by name.
+        column: of `ClassLabel` or of any values.
+        known: the split whose values are the classes; None for those of all splits.
+
+    Raises:
+        ValueError: naming the split and row of a label that is none of them.
+    """
+    for name, split in splits.items():
+        missing = [row for row, value in enumerate(split[column]) if value is None]
+        if missing:
+            raise ValueError(f"row {missing[0]} of {name}: {column} is empty ({len(missing)} such rows)")
+    feature = splits[known or next(iter(splits))].features[column]
+    if not isinstance(feature, ClassLabel):
+        values = sorted({value for name in ([known] if known else splits) for value in splits[name][column]})
+        feature = ClassLabel(names=[str(value) for value in values])
+        number = {value: place for place, value in enumerate(values)}
+        for name, split in splits.items():
+            for row, value in enumerate(split[column]):
+                if value not in number:
+                    raise ValueError(f"row {row} of {name}: {column} is {value!r}, which no training image has")
+            labels = Dataset.from_dict(
+                {column: [number[value] for value in split[column]]}, features=Features({column: feature})
+            )
+            splits[name] = concatenate_datasets([split.remove_columns(column), labels], axis=1)
+    for name, split in splits.items():
+        labels = np.asarray(split[column])
+        outside = np.flatnonzero((labels < 0) | (labels >= feature.num_classes))
+        if len(outside):
+            raise ValueError(
+                f"row {outside[0]} of {name}: {column} is {labels[outside[0]]}, and the classes are numbered 0 to "
+                f"{feature.num_classes - 1} ({len(outside)} such rows)"
+            )
+    return splits, feature.names
