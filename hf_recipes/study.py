@@ -13,6 +13,7 @@ A study is a YAML file beside the recipe's configurations:
         plot: curve                      # or scatter, each against `x`; a row per variant by default
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
+        also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
@@ -68,6 +69,7 @@ class Section:
     plot: str = "rows"
     x: str | list[str] = "train_examples"
     lines: dict[str, list[str]] = field(default_factory=dict)
+    also: str | None = None
     published: dict[str, str] = field(default_factory=dict)
     baselines: bool = False
     cards: list[str] = field(default_factory=list)

@@ -42,8 +42,11 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             figure = figures / f"{study.file.stem}_{number}.png"
             save_figure(plot_section(study, section, results), figure)
             table = markdown_table(section_rows(study, section, results))
+            cards = [f"[{name}]({task}/{name}/README.md)" for name in section.cards if name in results]
+            links = f"Cards with the analysis of one run: {', '.join(cards)}.\n\n" if cards else ""
             parts.append(
-                f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n![{section.title}]({task}/{figure.name})\n"
+                f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n{links}"
+                f"![{section.title}]({task}/{figure.name})\n"
             )
     text = (
         f"# {studies[0].recipe.stem.replace('_', ' ').capitalize()}: the study\n\n"
@@ -131,6 +134,11 @@ def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) ->
     for place, each in zip(places, values.values()):
         axis.errorbar(each.mean(), place, xerr=spread(each), fmt="D", color=ACCENT, markersize=5, capsize=3)
         axis.scatter(each, [place] * len(each), s=10, color=INK, alpha=0.6, zorder=3, linewidths=0)
+    if section.also:
+        others = [np.mean([run["results"][section.also] for run in runs]) for runs in results.values()]
+        label = study.metrics[section.also]
+        axis.plot(others, places[: len(others)], "D", color=INK, fillstyle="none", markersize=5, label=label)
+        axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
         axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
     axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])

@@ -114,6 +114,18 @@ def test_curves_and_scatters_show_every_variant_against_x(plot, x):
     assert len(figure.axes) == (1 if plot == "curve" else 2) and axis.get_ylabel() == "test MAE"
 
 
+def test_rows_show_a_second_metric_hollow():
+    results = {
+        name: [{"results": {"test_accuracy": value, "train_accuracy": value + 0.1}}]
+        for name, value in (("a", 0.5), ("b", 0.7))
+    }
+    metrics = {"test_accuracy": "test accuracy", "train_accuracy": "training accuracy"}
+    section = Section("Gap", ["a", "b"], also="train_accuracy")
+    axis = plot_section(Study(Path("s.yaml"), Path("r.py"), "", "", metrics, [section], {}), section, results).axes[0]
+    (hollow,) = [line for line in axis.lines if line.get_label() == "training accuracy"]
+    assert hollow.get_xdata() == pytest.approx([0.6, 0.8]) and list(hollow.get_ydata()) == [0, -1]
+
+
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_the_studies_of_the_project_are_valid(file, monkeypatch):
     """Every variant parses with its recipe's options."""
