@@ -34,3 +34,4 @@ style: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/cell_counting.py
+	$(BIN)/python benchmarks/cifar10.py
