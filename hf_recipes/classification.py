@@ -4,8 +4,8 @@ import numpy as np
 
 from .figures import ACCENT, INK, new_figure
 
-MOST_NAMES = 20  # that a figure has room for
-WORST_FIRST = "Worst recall first, at most 20 classes."
+MOST_NAMES = 20  # that a table or figure has room for
+WORST_FIRST = f"Worst recall first, at most {MOST_NAMES} classes."
 
 
 def accuracy_by_class(confusion: np.ndarray, names: list[str]) -> list[dict]:
@@ -59,7 +59,7 @@ def plot_accuracy_by_class(confusion: np.ndarray, names: list[str]):
 
 def plot_confusion(confusion: np.ndarray, names: list[str]):
     """Shares of the true classes in per cent; without names and numbers where there are too many."""
-    side = max(4.0, 0.45 * min(len(names), 20) + 1)
+    side = max(4.0, 0.45 * min(len(names), MOST_NAMES) + 1)
     figure, axes = new_figure(1, 1, side, side)
     axis, percent = axes[0, 0], 100 * confusion / confusion.sum(1, keepdims=True).clip(1)
     axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)

@@ -130,8 +130,7 @@ def classify_images(args: argparse.Namespace) -> int:
     )
 
     def classify(image: str) -> str:
-        local = not image.startswith(("http://", "https://"))
-        classes = classifier(to_rgb(open_image(image)) if local else image)
+        classes = classifier(image if is_url(image) else to_rgb(open_image(image)))
         if args.json:
             return json.dumps({"image": image, "classes": classes})
         return "  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)])
@@ -163,12 +162,16 @@ def print_each(images: list[str], describe: Callable[[str], str]) -> int:
     return int(failed)
 
 
+def is_url(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
+
+
 def expand(names: list[str]) -> list[str]:
     """Files, the images in folders, what patterns match, and URLs, in order."""
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     found = []
     for name in names:
-        if name.startswith(("http://", "https://")):
+        if is_url(name):
             found.append(name)
         elif Path(name).is_dir():
             inside = sorted(str(path) for path in Path(name).iterdir() if path.suffix.lower() in suffixes)

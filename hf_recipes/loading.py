@@ -3,7 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets, load_dataset
 
 
@@ -68,27 +67,25 @@ def encode_labels(splits: DatasetDict, column: str, known: str | None = "train")
     Raises:
         ValueError: naming the split and row of a label that is none of them.
     """
-    for name, split in splits.items():
-        missing = [row for row, value in enumerate(split[column]) if value is None]
-        if missing:
-            raise ValueError(f"row {missing[0]} of {name}: {column} is empty ({len(missing)} such rows)")
+    columns = {name: list(split[column]) for name, split in splits.items()}
+    for name, labels in columns.items():
+        if None in labels:
+            raise ValueError(f"row {labels.index(None)} of {name}: {column} is empty ({labels.count(None)} such rows)")
     feature = splits[known or next(iter(splits))].features[column]
     if not isinstance(feature, ClassLabel):
-        values = sorted({value for name in ([known] if known else splits) for value in splits[name][column]})
+        values = sorted({value for name in ([known] if known else splits) for value in columns[name]})
         feature = ClassLabel(names=[str(value) for value in values])
         number = {value: place for place, value in enumerate(values)}
-        for name, split in splits.items():
-            for row, value in enumerate(split[column]):
+        for name, labels in columns.items():
+            for row, value in enumerate(labels):
                 if value not in number:
                     raise ValueError(f"row {row} of {name}: {column} is {value!r}, which no training image has")
-            labels = Dataset.from_dict(
-                {column: [number[value] for value in split[column]]}, features=Features({column: feature})
-            )
-            splits[name] = concatenate_datasets([split.remove_columns(column), labels], axis=1)
-    for name, split in splits.items():
-        labels = np.asarray(split[column])
-        outside = np.flatnonzero((labels < 0) | (labels >= feature.num_classes))
-        if len(outside):
+            columns[name] = [number[value] for value in labels]
+            numbered = Dataset.from_dict({column: columns[name]}, features=Features({column: feature}))
+            splits[name] = concatenate_datasets([splits[name].remove_columns(column), numbered], axis=1)
+    for name, labels in columns.items():
+        outside = [row for row, label in enumerate(labels) if not 0 <= label < feature.num_classes]
+        if outside:
             raise ValueError(
                 f"row {outside[0]} of {name}: {column} is {labels[outside[0]]}, and the classes are numbered 0 to "
                 f"{feature.num_classes - 1} ({len(outside)} such rows)"

@@ -11,7 +11,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..classification import WORST_FIRST, accuracy_by_class, confused_pairs, plot_accuracy_by_class, plot_confusion
+from ..classification import (
+    MOST_NAMES,
+    WORST_FIRST,
+    accuracy_by_class,
+    confused_pairs,
+    plot_accuracy_by_class,
+    plot_confusion,
+)
 from ..figures import new_figure
 from ..model_card import Report, Section
 from .metrics import baseline_accuracies
@@ -48,7 +55,7 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
         Section(
             "Accuracy by class",
             WORST_FIRST,
-            accuracy_by_class(confusion, names)[:20],
+            accuracy_by_class(confusion, names)[:MOST_NAMES],
             figure=plot_accuracy_by_class(confusion, names),
         ),
         Section("Confusion matrix", "Rows are true classes, in per cent.", figure=plot_confusion(confusion, names)),

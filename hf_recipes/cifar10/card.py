@@ -24,11 +24,8 @@ TEST_TIME_AUGMENTATION = {
     "flip": " At test time the logits of the image and its mirror image are averaged.",
     "flip_and_shift": " At test time the logits of the image, two shifted copies and their mirror images are averaged.",
 }
-
-
-JPEG = (
-    "CIFAR-10 re-encoded as JPEG"  # the original's files are PNG; a copy as JPEG is another data set, and a harder one
-)
+# the original's files are PNG; a copy as JPEG is another data set, and a harder one
+JPEG = "CIFAR-10 re-encoded as JPEG"
 CITATIONS = {
     "fully_connected": "He et al. 2016 (residual), Ioffe and Szegedy 2015 (batch norm), Zhang et al. 2018 (mixup).",
     "cnn": "Simonyan and Zisserman 2015 (VGG), Ioffe and Szegedy 2015 (batch norm).",

@@ -24,7 +24,7 @@ class CifarClassifierConfig(PreTrainedConfig):
 
     Args:
         architecture (`str`): `fully_connected` sees a flat vector of pixels; `cnn` is the network that a textbook draws;
-            `fast_cnn` is the strongest that trains in minutes on a processor.
+            `fast_cnn` is made to train in minutes on a processor.
         image_size (`list[int]`): (height, width) in pixels of the images that the network takes.
         num_channels (`int`): colour channels of the input.
         widths (`list[int]`, *optional*): units of each hidden layer of `fully_connected`, channels of each block of
@@ -35,7 +35,7 @@ class CifarClassifierConfig(PreTrainedConfig):
         batch_norm (`bool`): batch normalisation behind every hidden layer of `fully_connected` and `cnn`.
         residual (`bool`): `fully_connected`: shortcuts around hidden layers of equal width.
         dropout (`float`): share of units dropped behind every hidden layer (`fully_connected`) or block (`cnn`).
-        activation (`str`): of `fast_cnn`, `relu` or `gelu`; on processors ReLU is much the cheaper.
+        activation (`str`): of `fast_cnn`, `relu` or `gelu`; ReLU is the cheaper on a processor.
         pixel_permutation (`int`, *optional*): seed of one fixed permutation of the pixels' places, applied to every image:
             the control of the study. A fully connected network cannot tell the difference.
         test_time_augmentation (`str`): the logits are the mean over the image (`none`), it and its mirror image (`flip`), or

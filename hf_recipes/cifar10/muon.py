@@ -12,12 +12,12 @@ class Muon(torch.optim.Optimizer):
     The method is that of Jordan et al. 2024 ("Muon: an optimizer for hidden layers in neural networks"), with the weights
     kept at a fixed norm as in their airbench94_muon instead of decayed: a filter behind a batch norm has no scale. The
     Newton-Schulz iterations are in the precision of the weights. torch and timm have a Muon too, whose iterations are in
-    bfloat16; a processor that only emulates bfloat16 needs thirty times longer for them than for a step in fp32.
+    bfloat16, which is slow on a processor that only emulates it.
 
     Args:
         params: groups of parameters; those with `orthogonal=True` hold weights of two dimensions or more, their first
             dimension the outputs.
-        lr: of the orthogonal groups a share of the weights' norm: an update's norm is `lr` times that of the weights at most.
+        lr: of the orthogonal groups a share of the weights' norm: an update's norm is about `lr` times that of the weights at most.
         momentum: of all groups that name none.
         iterations: of Newton-Schulz.
         weight_decay: of the other groups.
@@ -53,7 +53,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
     """About the nearest matrix whose singular values are all one, by `iterations` of Newton-Schulz.
 
-    The coefficients make small singular values grow fast rather than converge: they end between 0.7 and 1.2 after five.
+    The coefficients make small singular values grow fast rather than converge to one exactly (Jordan et al. 2024).
     """
     linear, cubic, quintic = COEFFICIENTS
     tall = len(matrix) > matrix.shape[1]
@@ -66,7 +66,10 @@ def orthogonalize(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
 
 
 def muon_groups(model: nn.Module, hidden_lr: float, lr: float, weight_decay: float) -> list[dict]:
-    """Groups of a model's trained parameters: hidden weights, the weights of the last layer, and norms with biases."""
+    """Groups of a model's trained parameters: hidden weights, the weights of the last layer, and norms with biases.
+
+    The hidden weights' momentum is that of airbench94_muon.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     *hidden, last = [parameter for parameter in trained if parameter.ndim > 1]
     return [
