@@ -178,7 +178,7 @@ def run_study(
 
 def check_passed_on(options: list[str]) -> None:
     """Results are filed by what the study says of a run, so nothing else may change them."""
-    from .training import OUTWARD
+    from .run import OUTWARD
 
     for option in options:
         name = option.removeprefix("--").split("=")[0]

@@ -1,12 +1,10 @@
-"""Train, resume, test, report and publish: what every recipe does after its model and data are made."""
+"""The trainer of the recipes: what it adds to that of transformers, from augmentation to publishing."""
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,8 +13,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import yaml
-from accelerate import PartialState
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
@@ -27,44 +23,16 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
-from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
-from .checkpoints import last_whole_checkpoint, read_json, write_json, write_manifest
-from .errors import explain
-from .model_card import CardInfo, Report, named_card, slug, write_card
+from .arguments import RecipeTrainingArguments
+from .checkpoints import write_manifest
+from .model_card import CardInfo, Report, named_card, write_card
 from .publishing import with_retries
 
 logger = logging.getLogger(__name__)
 
-RESULTS_FILE, SETTINGS_FILE, RECIPE_FILE = "all_results.json", "settings.json", "recipe.yaml"
+SETTINGS_FILE = "settings.json"  # of a run, in its folder
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
 NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
-# arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
-OUTWARD = (
-    "output_dir",
-    "push_to_hub",
-    "hub_",
-    "logging_",
-    "log_",
-    "report_to",
-    "run_name",
-    "disable_tqdm",
-    "project",
-    "trackio",
-    "include_num",
-    "save_total_limit",
-    "save_only_model",
-    "save_on_each_node",
-    "debug",
-    "resume_from_checkpoint",
-    "dataloader_num_workers",
-    "dataloader_pin_memory",
-    "dataloader_persistent_workers",
-    "dataloader_prefetch_factor",
-    "ddp_",
-    "local_rank",
-    "use_cpu",
-)
-CHECKPOINTS = ("save_strategy", "save_steps")  # outward as well, unless the best checkpoint is the model
 
 
 class WallClock(TrainerCallback, ExportableState):
@@ -354,87 +322,6 @@ class RecipeTrainer(Trainer):
             self.hub_model_id, self.push_in_progress = name, None
 
 
-# -- a run ----------------------------------------------------------------------------------------
-def run(
-    trainer: RecipeTrainer,
-    recipe: Any,
-    test_dataset: Any,
-    analyse: Callable[[RecipeTrainer, Any], Report] | None = None,
-) -> dict[str, Any]:
-    """Train or resume, save, test once on the reloaded model, analyse, write the card, push when asked.
-
-    Args:
-        trainer: with its model, data and card.
-        recipe: the dataclass of the recipe's own arguments; with the training arguments it identifies the run.
-        test_dataset: used once.
-        analyse: `analyse(trainer, predictions)` after the test, with `trainer.model` the reloaded one, returns the
-            report that the card shows.
-
-    Returns:
-        What `all_results.json` holds. A finished run is read from there, and only pushed.
-
-    Raises:
-        ValueError: when the output folder holds a run of other settings.
-        OSError: when it cannot be written.
-    """
-    folder = Path(trainer.args.output_dir)
-    settings = run_settings(recipe, trainer.args)
-    check_folder(folder, settings)
-    results = read_json(folder / RESULTS_FILE)
-    if results is None:
-        if trainer.args.should_save:
-            write_json(folder / SETTINGS_FILE, settings)
-            write_recipe(folder / RECIPE_FILE, settings["options"], trainer.card)
-        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
-        trainer.save_model(_internal_call=True)
-        trainer.accelerator.wait_for_everyone()
-        predictions = trainer.test(test_dataset)
-        results = summarize(trainer, predictions.metrics, settings)
-        if analyse is not None and trainer.is_world_process_zero():
-            trainer.report = analyse(trainer, predictions)
-            results |= trainer.report.measured | {"baselines": trainer.report.baselines}
-        trainer.report.results = results
-        if trainer.args.should_save:
-            trainer.state.save_to_json(str(folder / "trainer_state.json"))
-            write_card(trainer, folder)
-            write_json(folder / RESULTS_FILE, results)  # last: it says that the run is finished
-        trainer.accelerator.wait_for_everyone()
-    else:
-        logger.info("%s holds the finished run; it is not trained again", folder)
-    if trainer.args.push_to_hub:
-        trainer.push_to_hub()
-    return results
-
-
-def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: type) -> Any:
-    """Parse the command line, run a recipe's `main`, and end on a failure that the user can mend with one line.
-
-    `--log_level debug` shows the traceback as well.
-    """
-    recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
-    logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
-    logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
-    try:
-        return main(recipe, args)
-    except Exception as error:
-        line = explain(error)
-        if line is None or args.log_level == "debug":
-            raise
-        sys.exit(f"error: {line}")
-    finally:
-        # A process that ends with the group's threads alive may be aborted by them, after its work is done.
-        PartialState().destroy_process_group()
-
-
-def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
-    """The arguments that decide what a run computes, where they are not defaults, and their digest."""
-    outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
-    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(outward)}
-    options = json.loads(json.dumps(options, default=str))
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
-    return {"options": options, "digest": digest}
-
-
 def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -443,57 +330,3 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OSError(f"cannot write to --output_dir {folder}: {error.strerror or error}") from error
-
-
-def check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """The output folder holds no run of other settings."""
-    before = read_json(folder / SETTINGS_FILE)
-    if before is not None and before["digest"] != settings["digest"]:
-        then, now = before["options"], settings["options"]
-        changed = [
-            f"{name} ({then.get(name, 'default')!r} then, {now.get(name, 'default')!r} now)"
-            for name in sorted({*then, *now})
-            if then.get(name) != now.get(name)
-        ]
-        raise ValueError(
-            f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
-            "Give another --output_dir, or delete that folder to start anew"
-        )
-
-
-def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """What a run measured, for `all_results.json`, the card and the study."""
-    validation = [row for row in trainer.state.log_history if any(key.startswith("eval_") for key in row)]
-    chosen = chosen_step(trainer)
-    row = next((row for row in reversed(validation) if row["step"] == chosen), {})
-    return {
-        "settings": settings["digest"],
-        "seed": trainer.args.seed,
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
-        "train_examples": len(trainer.train_dataset),
-        "steps": trainer.state.global_step,
-        "chosen_step": chosen,
-        "train_seconds": round(trainer.clock.seconds, 1),
-        "precision": trainer.args.trained_precision,
-        "processes": trainer.args.world_size,
-        **{
-            key: value
-            for key, value in row.items()
-            if key.startswith("eval_") and not key.endswith(("_second", "time"))
-        },
-        **{key: value for key, value in metrics.items() if not key.endswith(("_second", "time"))},
-    }
-
-
-def chosen_step(trainer: RecipeTrainer) -> int:
-    """The step whose weights were kept."""
-    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
-    return best or trainer.state.global_step
-
-
-def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
-    """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
-    dataset = str(options.get("dataset", ""))
-    if dataset.startswith("local/") or Path(dataset).is_dir():
-        options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
-    path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

@@ -19,7 +19,8 @@ from hf_recipes.cell_counting.augmentation import Augmentation
 from hf_recipes.cell_counting.card import make_card
 from hf_recipes.cell_counting.data import CellCollator, check_one_size, load_cells, measure_normalization
 from hf_recipes.cell_counting.metrics import compute_metrics, reduce_batch
-from hf_recipes.training import RecipeTrainer, launch, run
+from hf_recipes.run import launch, run
+from hf_recipes.training import RecipeTrainer
 
 
 @dataclass

@@ -20,7 +20,8 @@ from hf_recipes.cifar10.card import make_card
 from hf_recipes.cifar10.data import ImageCollator, LoadedImages, load_images, make_processor, measure_normalization
 from hf_recipes.cifar10.metrics import compute_metrics, reduce_batch
 from hf_recipes.cifar10.muon import Muon, muon_groups
-from hf_recipes.training import RecipeTrainer, launch, run
+from hf_recipes.run import launch, run
+from hf_recipes.training import RecipeTrainer
 
 
 @dataclass

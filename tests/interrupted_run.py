@@ -9,7 +9,7 @@ import sys
 
 from conftest import load_recipe
 
-from hf_recipes import checkpoints, training
+from hf_recipes import checkpoints, run, training
 
 how, step, sys.argv[1:] = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 
@@ -37,4 +37,4 @@ def dying_write(path, value):
 
 training.RecipeTrainer.training_step, checkpoints.write_json = dying_step, dying_write
 recipe = load_recipe("cell_counting")
-training.launch(recipe.main, recipe.CellCountingArguments)
+run.launch(recipe.main, recipe.CellCountingArguments)

@@ -9,7 +9,9 @@ import torch
 from conftest import ROOT, TINY, options, run_python
 
 from hf_recipes import training
+from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.checkpoints import last_whole_checkpoint, write_json
+from hf_recipes.run import run_settings
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
 
@@ -207,10 +209,8 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
 
 def test_what_decides_a_run_is_in_its_settings(tmp_path):
     def settings(**asked):
-        args = training.RecipeParser((training.RecipeTrainingArguments,)).parse(options(output_dir=tmp_path, **asked))[
-            0
-        ]
-        return training.run_settings(SimpleArguments(), args)["options"]
+        (args,) = RecipeParser((RecipeTrainingArguments,)).parse(options(output_dir=tmp_path, **asked))
+        return run_settings(SimpleArguments(), args)["options"]
 
     assert settings(dataloader_drop_last=True) == {"dataloader_drop_last": True}
     assert settings(dataloader_num_workers=2, save_strategy="steps", logging_steps=5) == {}

@@ -1,0 +1,183 @@
+"""A run of a recipe, after its model and data are made: train or resume, test, report and publish."""
+
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from accelerate import PartialState
+
+from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
+from .checkpoints import last_whole_checkpoint, read_json, write_json
+from .errors import explain
+from .model_card import CardInfo, Report, slug, write_card
+from .training import SETTINGS_FILE, RecipeTrainer
+
+logger = logging.getLogger(__name__)
+
+RESULTS_FILE, RECIPE_FILE = "all_results.json", "recipe.yaml"
+# arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
+OUTWARD = (
+    "output_dir",
+    "push_to_hub",
+    "hub_",
+    "logging_",
+    "log_",
+    "report_to",
+    "run_name",
+    "disable_tqdm",
+    "project",
+    "trackio",
+    "include_num",
+    "save_total_limit",
+    "save_only_model",
+    "save_on_each_node",
+    "debug",
+    "resume_from_checkpoint",
+    "dataloader_num_workers",
+    "dataloader_pin_memory",
+    "dataloader_persistent_workers",
+    "dataloader_prefetch_factor",
+    "ddp_",
+    "local_rank",
+    "use_cpu",
+)
+CHECKPOINTS = ("save_strategy", "save_steps")  # outward as well, unless the best checkpoint is the model
+
+
+def run(
+    trainer: RecipeTrainer,
+    recipe: Any,
+    test_dataset: Any,
+    analyse: Callable[[RecipeTrainer, Any], Report] | None = None,
+) -> dict[str, Any]:
+    """Train or resume, save, test once on the reloaded model, analyse, write the card, push when asked.
+
+    Args:
+        trainer: with its model, data and card.
+        recipe: the dataclass of the recipe's own arguments; with the training arguments it identifies the run.
+        test_dataset: used once.
+        analyse: `analyse(trainer, predictions)` after the test, with `trainer.model` the reloaded one, returns the
+            report that the card shows.
+
+    Returns:
+        What `all_results.json` holds. A finished run is read from there, and only pushed.
+
+    Raises:
+        ValueError: when the output folder holds a run of other settings.
+        OSError: when it cannot be written.
+    """
+    folder = Path(trainer.args.output_dir)
+    settings = run_settings(recipe, trainer.args)
+    check_folder(folder, settings)
+    results = read_json(folder / RESULTS_FILE)
+    if results is None:
+        if trainer.args.should_save:
+            write_json(folder / SETTINGS_FILE, settings)
+            write_recipe(folder / RECIPE_FILE, settings["options"], trainer.card)
+        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+        trainer.save_model(_internal_call=True)
+        trainer.accelerator.wait_for_everyone()
+        predictions = trainer.test(test_dataset)
+        results = summarize(trainer, predictions.metrics, settings)
+        if analyse is not None and trainer.is_world_process_zero():
+            trainer.report = analyse(trainer, predictions)
+            results |= trainer.report.measured | {"baselines": trainer.report.baselines}
+        trainer.report.results = results
+        if trainer.args.should_save:
+            trainer.state.save_to_json(str(folder / "trainer_state.json"))
+            write_card(trainer, folder)
+            write_json(folder / RESULTS_FILE, results)  # last: it says that the run is finished
+        trainer.accelerator.wait_for_everyone()
+    else:
+        logger.info("%s holds the finished run; it is not trained again", folder)
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+    return results
+
+
+def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: type) -> Any:
+    """Parse the command line, run a recipe's `main`, and end on a failure that the user can mend with one line.
+
+    `--log_level debug` shows the traceback as well.
+    """
+    recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
+    logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
+    try:
+        return main(recipe, args)
+    except Exception as error:
+        line = explain(error)
+        if line is None or args.log_level == "debug":
+            raise
+        sys.exit(f"error: {line}")
+    finally:
+        # A process that ends with the group's threads alive may be aborted by them, after its work is done.
+        PartialState().destroy_process_group()
+
+
+def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
+    """The arguments that decide what a run computes, where they are not defaults, and their digest."""
+    outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
+    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(outward)}
+    options = json.loads(json.dumps(options, default=str))
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+    return {"options": options, "digest": digest}
+
+
+def check_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """The output folder holds no run of other settings."""
+    before = read_json(folder / SETTINGS_FILE)
+    if before is not None and before["digest"] != settings["digest"]:
+        then, now = before["options"], settings["options"]
+        changed = [
+            f"{name} ({then.get(name, 'default')!r} then, {now.get(name, 'default')!r} now)"
+            for name in sorted({*then, *now})
+            if then.get(name) != now.get(name)
+        ]
+        raise ValueError(
+            f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
+            "Give another --output_dir, or delete that folder to start anew"
+        )
+
+
+def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """What a run measured, for `all_results.json`, the card and the study."""
+    validation = [row for row in trainer.state.log_history if any(key.startswith("eval_") for key in row)]
+    chosen = chosen_step(trainer)
+    row = next((row for row in reversed(validation) if row["step"] == chosen), {})
+    return {
+        "settings": settings["digest"],
+        "seed": trainer.args.seed,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "train_examples": len(trainer.train_dataset),
+        "steps": trainer.state.global_step,
+        "chosen_step": chosen,
+        "train_seconds": round(trainer.clock.seconds, 1),
+        "precision": trainer.args.trained_precision,
+        "processes": trainer.args.world_size,
+        **{
+            key: value
+            for key, value in row.items()
+            if key.startswith("eval_") and not key.endswith(("_second", "time"))
+        },
+        **{key: value for key, value in metrics.items() if not key.endswith(("_second", "time"))},
+    }
+
+
+def chosen_step(trainer: RecipeTrainer) -> int:
+    """The step whose weights were kept."""
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
+    return best or trainer.state.global_step
+
+
+def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
+    """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
+    dataset = str(options.get("dataset", ""))
+    if dataset.startswith("local/") or Path(dataset).is_dir():
+        options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
+    path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))
