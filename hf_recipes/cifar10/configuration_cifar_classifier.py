@@ -30,7 +30,7 @@ class CifarClassifierConfig(PreTrainedConfig):
         widths (`list[int]`, *optional*): units of each hidden layer of `fully_connected`, channels of each block of
             the convolutional networks; the architecture's own by default.
         whitening (`int`, *optional*): `fully_connected`: principal components of the flat pixels that a frozen first layer
-            keeps and whitens, 0 for none, which is the default. `fast_cnn`: side in pixels of the patches that its frozen
+            keeps and half whitens, 0 for none, which is the default. `fast_cnn`: side in pixels of the patches that its frozen
             first layer whitens, 2 by default.
         batch_norm (`bool`): batch normalisation behind every hidden layer of `fully_connected` and `cnn`.
         residual (`bool`): `fully_connected`: shortcuts around hidden layers of equal width.

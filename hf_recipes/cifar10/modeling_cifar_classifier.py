@@ -49,9 +49,10 @@ class DenseLayer(nn.Module):
 class FullyConnected(nn.Module):
     """Dense layers over the flat pixels. Nothing in it knows which pixels are neighbours.
 
-    The optional whitening keeps the first principal components and scales them to unit variance (Lin, Memisevic and Konda
-    2015 whiten the inputs of such networks too); it is a linear map of the flat vector, so the network stays
-    invariant to permutations of the pixels.
+    The optional whitening keeps the first principal components (Lin, Memisevic and Konda 2015 whiten the inputs of such
+    networks too); it is a linear map of the flat vector, so the network stays invariant to permutations of the pixels. It goes
+    half of the way: components are divided by the root of their standard deviation, so that fine detail gains weight
+    without weighing as much as the coarse shapes that tell more.
     """
 
     def __init__(self, config: CifarClassifierConfig):
@@ -71,8 +72,9 @@ class FullyConnected(nn.Module):
     def set_whitening(self, mean: torch.Tensor, moments: torch.Tensor, epsilon: float = 1e-2) -> None:
         values, vectors = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kept = len(self.whiten.bias)
-        values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept]
-        weight = (vectors / torch.sqrt(values.clamp(min=0) + epsilon)).T
+        values, vectors = values.flip(0)[:kept].clamp(min=0) + epsilon, vectors.flip(1)[:, :kept]
+        unit_variance = values.sqrt().mean().sqrt()  # of all components together
+        weight = (vectors / values**0.25 / unit_variance).T
         self.whiten.weight.copy_(weight)
         self.whiten.bias.copy_(-weight @ mean)
 
