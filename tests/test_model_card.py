@@ -16,4 +16,4 @@ def test_tables_and_their_cells():
     assert markdown_table([{"name": "a", "n": 1200}, {"name": None, "n": 0.123456}]) == (
         "| name | n |\n| --- | ---: |\n| a | 1,200 |\n|  | 0.1235 |"
     )
-    assert markdown_table([]) == "" and format_cell(123456.7) == "123457"
+    assert markdown_table([]) == "" and format_cell(123456.7) == "123,457"
