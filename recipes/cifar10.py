@@ -48,7 +48,8 @@ class CifarArguments(DatasetArguments):
     whitening: int | None = field(
         default=None,
         metadata={
-            "help": "fully_connected: principal components that are kept, all pixels by default; fast_cnn: side of the whitened patches, 2 by default."
+            "help": "fully_connected: principal components that are kept and half whitened, none by default; fast_cnn: side of the "
+            "whitened patches, 2 by default."
         },
     )
     activation: Literal["relu", "gelu"] = field(default="relu", metadata={"help": "Of fast_cnn."})

@@ -73,8 +73,8 @@ class FullyConnected(nn.Module):
         values, vectors = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kept = len(self.whiten.bias)
         values, vectors = values.flip(0)[:kept].clamp(min=0) + epsilon, vectors.flip(1)[:, :kept]
-        unit_variance = values.sqrt().mean().sqrt()  # of all components together
-        weight = (vectors / values**0.25 / unit_variance).T
+        deviation = values.sqrt().mean().sqrt()  # of all components together, once each is divided
+        weight = (vectors / values**0.25 / deviation).T
         self.whiten.weight.copy_(weight)
         self.whiten.bias.copy_(-weight @ mean)
 
