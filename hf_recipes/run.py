@@ -178,6 +178,6 @@ def chosen_step(trainer: RecipeTrainer) -> int:
 def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
     dataset = str(options.get("dataset", ""))
-    if dataset.startswith("local/") or Path(dataset).is_dir():
+    if dataset and (dataset.startswith("local/") or Path(dataset).is_dir()):
         options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT, TINY, options, run_python
 
 from hf_recipes import training
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.checkpoints import last_whole_checkpoint, write_json
-from hf_recipes.run import run_settings
+from hf_recipes.run import run_settings, write_recipe
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
 
@@ -205,6 +206,21 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
         and "error: " in done.stderr
         and "stem_stride 3 does not go with" in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, None),
+        ({"dataset": "me/cells"}, "me/cells"),
+        ({"dataset": "local/cells"}, "path/to/cells"),
+        ({"dataset": "."}, "path/to/cells"),
+    ],
+)
+def test_the_published_recipe_names_what_anyone_can_get(tmp_path, options, kept):
+    card = SimpleNamespace(dataset_name="Cells", dataset_url="https://example.org")
+    write_recipe(tmp_path / "recipe.yaml", options, card)
+    assert yaml.safe_load((tmp_path / "recipe.yaml").read_text() or "{}").get("dataset") == kept
 
 
 def test_what_decides_a_run_is_in_its_settings(tmp_path):
