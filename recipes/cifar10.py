@@ -49,7 +49,7 @@ class CifarArguments(DatasetArguments):
         default=None,
         metadata={
             "help": "fully_connected: principal components that are kept and half whitened, none by default; fast_cnn: side of the "
-            "whitened patches, 2 by default."
+            "half whitened patches, 2 by default."
         },
     )
     activation: Literal["relu", "gelu"] = field(default="relu", metadata={"help": "Of fast_cnn."})

@@ -27,7 +27,8 @@ TEST_TIME_AUGMENTATION = {
 # the original's files are PNG; a copy as JPEG is another data set, and a harder one
 JPEG = "CIFAR-10 re-encoded as JPEG"
 CITATIONS = {
-    "fully_connected": "He et al. 2016 (residual), Ioffe and Szegedy 2015 (batch norm), Zhang et al. 2018 (mixup).",
+    "fully_connected": "He et al. 2016 (residual), Ioffe and Szegedy 2015 (batch norm), Zhang et al. 2018 (mixup), "
+    "Lin, Memisevic and Konda 2015 (whitening).",
     "cnn": "Simonyan and Zisserman 2015 (VGG), Ioffe and Szegedy 2015 (batch norm).",
     "fast_cnn": "Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024; Jordan et al., Muon: an optimizer for hidden "
     "layers in neural networks, 2024.",
@@ -53,6 +54,7 @@ def make_card(recipe: Any, image_format: str | None, tested_on: str | None) -> C
     return CardInfo(
         title=f"Image classifier ({recipe.architecture.replace('_', ' ')}), {data['dataset_name']}",
         summary=SUMMARIES[recipe.architecture]
+        + describe_inputs(recipe)
         + describe_training(recipe)
         + TEST_TIME_AUGMENTATION[recipe.test_time_augmentation],
         pipeline_task="image-classification",
@@ -70,6 +72,16 @@ def make_card(recipe: Any, image_format: str | None, tested_on: str | None) -> C
         ],
         citation=citation,
         pipeline_tag="image-classification",
+    )
+
+
+def describe_inputs(recipe: Any) -> str:
+    """What the first layer to be trained sees, where it is not the pixels and not what the network's summary says."""
+    if recipe.architecture != "fully_connected" or not recipe.whitening:
+        return ""
+    return (
+        f" Its first layer, fitted to the training images and then frozen, keeps {recipe.whitening} principal components "
+        "and whitens them by half (each is divided by the root of its standard deviation)."
     )
 
 

@@ -31,7 +31,7 @@ class CifarClassifierConfig(PreTrainedConfig):
             the convolutional networks; the architecture's own by default.
         whitening (`int`, *optional*): `fully_connected`: principal components of the flat pixels that a frozen first layer
             keeps and half whitens, 0 for none, which is the default. `fast_cnn`: side in pixels of the patches that its frozen
-            first layer whitens, 2 by default.
+            first layer half whitens, 2 by default.
         batch_norm (`bool`): batch normalisation behind every hidden layer of `fully_connected` and `cnn`.
         residual (`bool`): `fully_connected`: shortcuts around hidden layers of equal width.
         dropout (`float`): share of units dropped behind every hidden layer (`fully_connected`) or block (`cnn`).

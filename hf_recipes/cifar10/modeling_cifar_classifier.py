@@ -31,6 +31,15 @@ class CifarClassifierOutput(ModelOutput):
     plain_logits: torch.FloatTensor | None = None
 
 
+def half_whitening(variances: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
+    """The projection `(components, inputs)` onto principal components, each divided by the root of its standard deviation.
+
+    Fine detail gains weight without weighing as much as coarse shapes, as it would if whitened in full. Then all are
+    divided by one number, which makes their mean variance 1.
+    """
+    return (components / variances**0.25 / variances.sqrt().mean().sqrt()).T
+
+
 class DenseLayer(nn.Module):
     """Linear, batch norm, ReLU, dropout; with a shortcut around them where widths allow it (He et al. 2016)."""
 
@@ -51,8 +60,7 @@ class FullyConnected(nn.Module):
 
     The optional whitening keeps the first principal components (Lin, Memisevic and Konda 2015 whiten the inputs of such
     networks too); it is a linear map of the flat vector, so the network stays invariant to permutations of the pixels. It goes
-    half of the way: components are divided by the root of their standard deviation, so that fine detail gains weight
-    without weighing as much as the coarse shapes that tell more.
+    half of the way, see [`half_whitening`].
     """
 
     def __init__(self, config: CifarClassifierConfig):
@@ -72,9 +80,7 @@ class FullyConnected(nn.Module):
     def set_whitening(self, mean: torch.Tensor, moments: torch.Tensor, epsilon: float = 1e-2) -> None:
         values, vectors = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kept = len(self.whiten.bias)
-        values, vectors = values.flip(0)[:kept].clamp(min=0) + epsilon, vectors.flip(1)[:, :kept]
-        deviation = values.sqrt().mean().sqrt()  # of all components together, once each is divided
-        weight = (vectors / values**0.25 / deviation).T
+        weight = half_whitening(values.flip(0)[:kept].clamp(min=0) + epsilon, vectors.flip(1)[:, :kept])
         self.whiten.weight.copy_(weight)
         self.whiten.bias.copy_(-weight @ mean)
 
@@ -125,7 +131,8 @@ class FastCnn(nn.Module):
 
     After airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), which took the whitening of
     patches and its negated copy from Page 2019 ("How to train your ResNet"), pooling before the batch norm and convolutions that
-    start as the identity on their first channels (Zagoruyko and Komodakis 2017).
+    start as the identity on their first channels (Zagoruyko and Komodakis 2017). Here the patches are whitened by half, see
+    [`half_whitening`].
     """
 
     def __init__(self, config: CifarClassifierConfig):
@@ -152,7 +159,7 @@ class FastCnn(nn.Module):
 
     def set_whitening(self, mean: torch.Tensor, moments: torch.Tensor, epsilon: float = 5e-4) -> None:
         values, vectors = torch.linalg.eigh(moments)
-        filters = (vectors / torch.sqrt(values + epsilon)).T.reshape(-1, *self.whiten.weight.shape[1:])
+        filters = half_whitening(values + epsilon, vectors).reshape(-1, *self.whiten.weight.shape[1:])
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
         self.whiten.bias.zero_()
 
