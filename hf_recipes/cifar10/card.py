@@ -8,8 +8,8 @@ SUMMARIES = {
     "fully_connected": "A fully connected network over the flat pixels of a small image. Nothing in it knows which pixels "
     "are neighbours.",
     "cnn": "A small convolutional network as a textbook draws it: blocks of two 3 x 3 convolutions with max pooling.",
-    "fast_cnn": "A convolutional network that trains in minutes on a processor: a frozen whitening convolution, then a few "
-    "wide blocks.",
+    "fast_cnn": "A convolutional network that trains in minutes on a processor: a frozen convolution that whitens patches by "
+    "half, then a few wide blocks.",
 }
 SNIPPET = """
 from huggingface_hub import hf_hub_download
