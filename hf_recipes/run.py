@@ -1,8 +1,10 @@
 """A run of a recipe, after its model and data are made: train or resume, test, report and publish."""
 
+import ctypes
 import hashlib
 import json
 import logging
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
 
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
 RESULTS_FILE, RECIPE_FILE = "all_results.json", "recipe.yaml"
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
 OUTWARD = (
@@ -106,6 +109,7 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
     `--log_level debug` shows the traceback as well.
     """
     recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
+    keep_freed_memory()
     logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
     logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
     try:
@@ -118,6 +122,18 @@ def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: ty
     finally:
         # A process that ends with the group's threads alive may be aborted by them, after its work is done.
         PartialState().destroy_process_group()
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep large blocks that are freed, where the C library is glibc.
+
+    It gives the activations of every training step back to the system otherwise, which then clears the same pages for the next
+    step: on a processor, networks with large activations spend much of their time on that.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc, most = ctypes.CDLL(None), 2**31 - 1
+        libc.mallopt(MMAP_THRESHOLD, most)
+        libc.mallopt(TRIM_THRESHOLD, most)
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
