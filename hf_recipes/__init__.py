@@ -12,6 +12,8 @@ PUBLIC = {
     "CellCountingPipeline": "cell_counting.pipeline_cell_counting",
     "CifarClassifier": "cifar10.modeling_cifar_classifier",
     "CifarClassifierConfig": "cifar10.configuration_cifar_classifier",
+    "PooledClassifier": "transfer_learning.modeling_pooled_classifier",
+    "PooledClassifierConfig": "transfer_learning.configuration_pooled_classifier",
 }
 
 __all__ = list(PUBLIC)

@@ -114,17 +114,25 @@ def overlay_files(file: Path, images: list[str]) -> dict[str, Path]:
 
 
 def classify_images(args: argparse.Namespace) -> int:
-    from transformers import ImageClassificationPipeline, ViTImageProcessor
+    from transformers import (
+        AutoConfig,
+        AutoImageProcessor,
+        AutoModelForImageClassification,
+        ImageClassificationPipeline,
+    )
 
-    from . import CifarClassifier
+    from . import CifarClassifier, PooledClassifier
     from .images import open_image, to_rgb
 
     silence_transformers()
     images = expand(args.images)
-    model = CifarClassifier.from_pretrained(args.model)
+    for model_class in (CifarClassifier, PooledClassifier):  # so that no code of the repository is run
+        AutoConfig.register(model_class.config_class.model_type, model_class.config_class, exist_ok=True)
+        AutoModelForImageClassification.register(model_class.config_class, model_class, exist_ok=True)
+    model = AutoModelForImageClassification.from_pretrained(args.model)
     classifier = ImageClassificationPipeline(
         model=model,
-        image_processor=ViTImageProcessor.from_pretrained(args.model),
+        image_processor=AutoImageProcessor.from_pretrained(args.model),
         device=args.device,
         top_k=min(args.top, model.config.num_labels),
     )

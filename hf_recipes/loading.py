@@ -1,9 +1,12 @@
 """Data sets, for several tasks: load them, find their columns, number their classes."""
 
 import hashlib
+import logging
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets, load_dataset
+
+logger = logging.getLogger(__name__)
 
 
 def load_splits(dataset: str, config: str | None = None, revision: str | None = None) -> DatasetDict:
@@ -30,6 +33,22 @@ def load_splits(dataset: str, config: str | None = None, revision: str | None = 
             f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
             "--dataset is a folder or a Hub id"
         ) from error
+
+
+def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:
+    """`train`, and of `validation` and `test` what there is with labels; a validation split alone becomes the test."""
+    chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    if "test" in chosen and not has_labels(chosen["test"], label_column):
+        logger.warning("The test split has no labels and is not used")
+        del chosen["test"]
+    if "test" in chosen or "validation" not in chosen:
+        return DatasetDict(chosen), None
+    return DatasetDict(train=chosen["train"], test=chosen["validation"]), "its validation split"
+
+
+def has_labels(split: Dataset, column: str) -> bool:
+    """False for the tests of competitions, whose labels are -1, empty or not there."""
+    return column in split.column_names and not set(split[column]) <= {-1, None}
 
 
 def find_column(split: Dataset, kind: type, given: str | None, option: str) -> str:

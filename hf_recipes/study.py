@@ -10,10 +10,12 @@ A study is a YAML file beside the recipe's configurations:
       - title: Learning curve
         text: What the section is about.
         seeds: [0, 1, 2]
-        plot: curve                      # or scatter, each against `x`; a row per variant by default
+        plot: curve                      # or scatter, each against `x`, or changes; a row per variant by default
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
+        reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class
+        compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by test example, with intervals
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
@@ -70,6 +72,8 @@ class Section:
     x: str | list[str] = "train_examples"
     lines: dict[str, list[str]] = field(default_factory=dict)
     also: str | None = None
+    reference: str | None = None
+    compare: dict[str, Any] = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)
     baselines: bool = False
     cards: list[str] = field(default_factory=list)
@@ -125,6 +129,7 @@ def load_study(file: Path) -> Study:
         kept = {key: value for key, value in entry.items() if key not in ("seeds", "options")}
         sections.append(Section(**kept | {"variants": list(entry["variants"])}))
     named = [each for section in sections for each in (section.variants, *section.lines.values())]
+    named += [[section.reference] for section in sections if section.reference]
     missing = {name for names in named for name in names} - variants.keys()
     if missing:
         raise ValueError(f"{file}: no section defines the variants {', '.join(sorted(missing))}")

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
+from .intervals import interval, resample
 from .model_card import format_cell, markdown_table, save_figure
 from .study import CARDS, Section, Study
 
@@ -16,6 +17,12 @@ AXES = {
     "parameters": "parameters",
     "flops": "FLOPs an image",
 }
+
+
+COMPARED = (
+    "By test example, over the seeds that both have; the interval is that of a paired bootstrap which draws an example with all of its "
+    "runs:"
+)
 
 
 def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
@@ -42,6 +49,9 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             figure = figures / f"{study.file.stem}_{number}.png"
             save_figure(plot_section(study, section, results), figure)
             table = markdown_table(section_rows(study, section, results))
+            comparison = markdown_table(comparison_rows(study, section))
+            if comparison:
+                table += f"\n\n{COMPARED}\n\n{comparison}"
             cards = [f"[{name}]({task}/{name}/README.md)" for name in section.cards if name in results]
             links = f"Cards with the analysis of one run: {', '.join(cards)}.\n\n" if cards else ""
             parts.append(
@@ -88,6 +98,29 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     return rows
 
 
+def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
+    """A row for each pair of the section's `compare`: two variants, or a variant and a baseline of its runs."""
+    rows, metric = [], section.compare.get("by")
+    for first, second in section.compare.get("pairs", []):
+        runs = {run["seed"]: run["results"]["examples"] for run in study.results(first)}
+        others, which = runs, second
+        if second in study.variants:
+            others, which = {run["seed"]: run["results"]["examples"] for run in study.results(second)}, "model"
+        seeds = sorted(runs.keys() & others.keys())
+        if not seeds:
+            continue
+        scores = [(runs[seed]["scores"][metric]["model"], others[seed]["scores"][metric][which]) for seed in seeds]
+        differences = np.concatenate([np.subtract(*pair) for pair in scores])
+        examples = np.concatenate([runs[seed]["ids"] for seed in seeds])
+        low, high = interval(resample(lambda chosen, of=differences: of[chosen].mean(), len(examples), groups=examples))
+        difference = f"difference in {metric.replace('_', ' ')}"
+        rows.append(
+            {"first": first, "second": second, "runs": len(seeds), difference: f"{differences.mean():+.4f}"}
+            | {"95 % interval": f"{low:+.4f} to {high:+.4f}"}
+        )
+    return rows
+
+
 def mean_and_deviation(values: list[float | None]) -> str | None:
     """Such as 1.65 ± 0.12, with two digits of the sample standard deviation; None where a run has no value."""
     if not values or None in values:  # of some runs only: not what the row promises
@@ -103,7 +136,8 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
 
 def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
     """The headline of every variant with its standard deviation and every run as a dot."""
-    return {"rows": plot_rows, "curve": plot_curve, "scatter": plot_scatter}[section.plot](study, section, results)
+    plots = {"rows": plot_rows, "curve": plot_curve, "scatter": plot_scatter, "changes": plot_changes}
+    return plots[section.plot](study, section, results)
 
 
 def headline_values(study: Study, results: dict[str, list[dict]]) -> tuple[str, dict[str, np.ndarray]]:
@@ -184,4 +218,29 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
         axis.grid(alpha=0.3)
     if section.lines:
         axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def plot_changes(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
+    """How much each variant changed the recall of each class against the section's reference, in points, a row per variant."""
+    means = {
+        name: {
+            label: 100 * np.mean([run["results"]["recall_by_class"][label] for run in runs])
+            for label in runs[0]["results"]["recall_by_class"]
+        }
+        for name, runs in results.items()
+    }
+    reference = means.pop(section.reference)
+    labels = sorted(reference, key=reference.get)  # the hardest class first
+    changes = np.array([[means[name][label] - reference[label] for label in labels] for name in means])
+    figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(labels), 1.8 + 0.28 * len(means))
+    axis, most = axes[0, 0], max(abs(changes).max(), 1.0)
+    axis.imshow(changes, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    axis.set_yticks(range(len(means)), list(means))
+    ticks = [f"{label} ({reference[label]:.0f} %)" for label in labels]
+    axis.set_xticks(range(len(labels)), ticks, rotation=40, ha="right")
+    for row, column in np.ndindex(changes.shape):
+        color = "white" if abs(changes[row, column]) > 0.6 * most else "black"
+        axis.text(column, row, f"{changes[row, column]:+.0f}", ha="center", va="center", size=7, color=color)
+    axis.set_title(f"change of recall against {section.reference}, in points", size=9)
     return figure

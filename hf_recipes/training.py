@@ -138,9 +138,11 @@ class RecipeTrainer(Trainer):
         return torch.Generator().manual_seed(int.from_bytes(seed[:8], "big") >> 1)
 
     def compute_loss(self, model: nn.Module, inputs: dict, *args, **kwargs):
-        if model.training and self.state.global_step >= self.args.freeze_batch_norm_at * self.state.max_steps:
+        if model.training:
+            all_frozen = self.state.global_step >= self.args.freeze_batch_norm_at * self.state.max_steps
             for module in model.modules():
-                if isinstance(module, _BatchNorm):
+                # a layer whose weights are frozen keeps its statistics, too
+                if isinstance(module, _BatchNorm) and (all_frozen or not all_trained(module)):
                     module.eval()
         return super().compute_loss(model, self.model_inputs(inputs), *args, **kwargs)
 
@@ -320,6 +322,10 @@ class RecipeTrainer(Trainer):
             with_retries(partial(super().init_hf_repo, token=token, private=private), f"making the repository {name}")
         except KeyError:  # a Hub other than huggingface.co said that it is there already, and not at which address
             self.hub_model_id, self.push_in_progress = name, None
+
+
+def all_trained(module: nn.Module) -> bool:
+    return all(parameter.requires_grad for parameter in module.parameters(recurse=False))
 
 
 def check_writable(folder: Path) -> None:

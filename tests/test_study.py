@@ -1,13 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, TINY, load_recipe, make_parser
 
 from hf_recipes import study
 from hf_recipes.study import Section, Study, load_study, run_study
-from hf_recipes.study_page import mean_and_deviation, plot_section, write_page
+from hf_recipes.study_page import comparison_rows, mean_and_deviation, plot_section, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
 
@@ -138,3 +139,34 @@ def test_the_studies_of_the_project_are_valid(file, monkeypatch):
             words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
         recipe, _ = parser.parse(words)
         assert "local/" not in recipe.dataset
+
+
+def test_variants_are_compared_by_example(monkeypatch):
+    """Of 40 examples in two runs each, the first variant wins on ten by one, and the other way round on two."""
+    section = Section("Pairs", ["a", "b"], compare={"by": "f1", "pairs": [["a", "b"], ["a", "luck"], ["a", "b"]]})
+    scores = {"a": [1.0] * 10 + [0.0] * 30, "b": [0.0] * 38 + [1.0] * 2}
+    luck = [0.5] * 40
+
+    def results(self, name):
+        examples = {"ids": list(range(40)), "scores": {"f1": {"model": scores[name], "luck": luck}}}
+        return [{"seed": seed, "results": {"examples": examples}} for seed in (0, 1)]
+
+    monkeypatch.setattr(Study, "results", results)
+    drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {"f1": "F1"}, [section], {"a": None, "b": None})
+    first, baseline, again = comparison_rows(drawn, section)
+    assert first == again and first["runs"] == 2 and first["difference in f1"] == "+0.2000"
+    low, high = map(float, first["95 % interval"].split(" to "))
+    # the runs share their examples, so the interval is that of 40 examples, not of 80
+    values = [1] * 10 + [-1] * 2 + [0] * 28
+    error = np.std(values) / 40**0.5
+    assert low == pytest.approx(0.2 - 1.96 * error, abs=0.03) and high == pytest.approx(0.2 + 1.96 * error, abs=0.03)
+    assert baseline["difference in f1"] == "-0.2500"
+
+
+def test_changes_of_each_class_are_against_the_reference():
+    recalls = {"centre": {"a": 0.9, "b": 0.5}, "better": {"a": 0.9, "b": 0.7}}
+    results = {name: [{"results": {"recall_by_class": each}}] for name, each in recalls.items()}
+    section = Section("Changes", list(results), plot="changes", reference="centre")
+    axis = plot_section(Study(Path("s.yaml"), Path("r.py"), "", "", {}, [section], {}), section, results).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["b (50 %)", "a (90 %)"]
+    assert [text.get_text() for text in axis.texts] == ["+20", "+0"]

@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
 from ..images import open_image, to_rgb
-from ..loading import code_digest, encode_labels, find_column, load_splits
+from ..loading import choose_splits, code_digest, encode_labels, find_column, load_splits
 
 logger = logging.getLogger(__name__)
 
@@ -100,22 +100,6 @@ def load_images(
         if not len(split):
             raise ValueError(f"no image is left for {name}: {dataset} is too small for the shares that are asked for")
     return LoadedImages(splits, names, image_format, tested_on)
-
-
-def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:
-    """`train`, and of `validation` and `test` what there is with labels; a validation split alone becomes the test."""
-    chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
-    if "test" in chosen and not has_labels(chosen["test"], label_column):
-        logger.warning("The test split has no labels and is not used")
-        del chosen["test"]
-    if "test" in chosen or "validation" not in chosen:
-        return DatasetDict(chosen), None
-    return DatasetDict(train=chosen["train"], test=chosen["validation"]), "its validation split"
-
-
-def has_labels(split: Dataset, column: str) -> bool:
-    """False for the tests of competitions, whose labels are -1, empty or not there."""
-    return column in split.column_names and not set(split[column]) <= {-1, None}
 
 
 def find_format(split: Dataset, image_column: str) -> str | None:

@@ -1,0 +1,1 @@
+"""Transfer learning: pretrained networks fine-tuned on a small set of images."""

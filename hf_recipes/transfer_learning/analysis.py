@@ -1,0 +1,293 @@
+"""What a fine-tuned classifier gets wrong, and what to do about it: tables and figures for its card."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from scipy.special import softmax
+
+from ..classification import (
+    MOST_NAMES,
+    WORST_FIRST,
+    accuracy_by_class,
+    confused_pairs,
+    plot_accuracy_by_class,
+    plot_confusion,
+)
+from ..figures import ACCENT, INK, MUTED, PALETTE, new_figure
+from ..intervals import interval, resample
+from ..model_card import Report, Section
+from .data import LoadedImages, to_pil
+from .features import baseline_probabilities, doubtful_labels
+from .metrics import METRICS, measure
+
+
+def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report:
+    """The report of a test.
+
+    Args:
+        trainer: holds the reloaded model, its processor and the training's log.
+        predictions: of `trainer.predict(test)`: rows of `reduce_batch`.
+        images: decoded splits and what was found of them.
+        with_features: the splits `train` and `test` with the features of the frozen backbone.
+    """
+    logits = predictions.predictions["logits"].astype(float)
+    labels = predictions.label_ids["label"].astype(int)
+    names, test = images.names, images.splits["test"]
+    probabilities, confusion = softmax(logits, 1), np.zeros((len(names),) * 2, int)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    baselines = baseline_probabilities(with_features["train"], with_features["test"], len(names))
+    baseline_logits = {name: np.log(np.clip(each, 1e-7, 1)) for name, each in baselines.items()}
+    report = Report(baselines={name: measure(each, labels) for name, each in baseline_logits.items()})
+    report.measured = {
+        "trained_parameters": trainer.trained_parameters,
+        "recall_by_class": {row["class"]: row["recall"] for row in accuracy_by_class(confusion, names)},
+        "train_examples": len(images.splits["train"]),
+        "examples": describe_examples(images, labels, logits, baseline_logits),
+    }
+    report.sections = [
+        describe_intervals(logits, baseline_logits["logistic regression"], labels),
+        Section(
+            "Accuracy by class",
+            WORST_FIRST,
+            accuracy_by_class(confusion, names)[:MOST_NAMES],
+            figure=plot_accuracy_by_class(confusion, names),
+        ),
+        Section(
+            "Accuracy and the number of training images",
+            "A dot for each class.",
+            figure=plot_class_sizes(
+                confusion, np.bincount(images.splits["train"]["label"], minlength=len(names)), names
+            ),
+        ),
+        Section("Confusion matrix", "Rows are true classes, in per cent.", figure=plot_confusion(confusion, names)),
+        Section(
+            "Most confused pairs",
+            "",
+            confused_pairs(confusion, names),
+            figure=show_pairs(confusion, logits, labels, test, names),
+        ),
+        worst_losses(trainer, probabilities, labels, test, names),
+        show_doubtful_labels(with_features["train"], names),
+        Section(
+            "Training against validation",
+            "Where the lines part, the network learns its training images by heart.",
+            figure=plot_history(trainer.state.log_history),
+        ),
+        Section(
+            "Calibration",
+            "The share of right answers among those that the network gives with about the same confidence; on the diagonal "
+            "they agree.",
+            figure=plot_calibration(probabilities, labels),
+        ),
+        describe_duplicates(images),
+    ]
+    report.sections = [section for section in report.sections if section is not None]
+    report.images["example.png"] = to_pil(test[0])
+    return report
+
+
+def describe_examples(
+    images: LoadedImages, labels: np.ndarray, logits: np.ndarray, baselines: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """By test image, for the study's paired comparisons: its number, and what it adds to the balanced accuracy of the model and of the
+    baselines, so that the mean is the balanced accuracy."""
+    test, counts = images.splits["test"], np.bincount(labels, minlength=logits.shape[1])
+    first_of = {"train": 0, "validation": 1_000_000_000, "test": 2_000_000_000}  # rows are numbered by split
+    weights = len(labels) / ((counts > 0).sum() * counts[labels])
+    scores = {
+        name: ((each.argmax(1) == labels) * weights).round(5).tolist()
+        for name, each in {"model": logits, **baselines}.items()
+    }
+    ids = [first_of[split] + index for split, index in zip(test["split"], test["index"])]
+    return {"ids": ids, "scores": {"balanced_accuracy": scores}}
+
+
+def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Section:
+    def both(rows: np.ndarray) -> np.ndarray:
+        return np.array([list(measure(each[rows], labels[rows]).values()) for each in (logits, baseline)])
+
+    everything, draws = both(np.arange(len(labels))), resample(both, len(labels))
+    (low, high), (low_gain, high_gain) = interval(draws[:, 0]), interval(draws[:, 0] - draws[:, 1])
+    rows = [
+        {
+            "metric": name,
+            "value": float(everything[0, place]),
+            "95 % interval": f"{low[place]:.3f} to {high[place]:.3f}",
+            "minus logistic regression": f"{everything[0, place] - everything[1, place]:+.3f}",
+            "its 95 % interval": f"{low_gain[place]:+.3f} to {high_gain[place]:+.3f}",
+        }
+        for place, name in enumerate(METRICS.values())
+    ]
+    text = (
+        f"Percentile bootstrap over the {len(labels)} test images; the difference to logistic regression on the frozen features of "
+        "the same backbone is paired."
+    )
+    return Section("How sure the numbers are", text, rows)
+
+
+def plot_class_sizes(confusion: np.ndarray, sizes: np.ndarray, names: list[str]):
+    figure, axes = new_figure(1, 1, 5.2, 3.4)
+    axis, tested = axes[0, 0], confusion.sum(1) > 0
+    recall = np.diag(confusion)[tested] / confusion.sum(1)[tested]
+    axis.scatter(sizes[tested], recall, color=ACCENT, s=18)
+    for size, value, name in zip(sizes[tested], recall, np.array(names)[tested]):
+        axis.annotate(short(name), (size, value), xytext=(3, 4), textcoords="offset points", size=7, rotation=30)
+    ticks = [
+        tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if sizes.min() <= tick <= sizes.max()
+    ]
+    axis.set(xscale="log", xlabel="training images of the class", ylabel="recall", ylim=(-0.03, 1.15))
+    axis.set_xticks(ticks, ticks, minor=False)
+    axis.minorticks_off()
+    axis.margins(x=0.15)
+    axis.grid(alpha=0.3)
+    return figure
+
+
+# -- pictures --------------------------------------------------------------------------------------
+def gallery(pictures: list[tuple[Any, str]], columns: int = 6):
+    """Pictures with a title each."""
+    if not pictures:
+        return None
+    figure, axes = new_figure(-(-len(pictures) // columns), min(len(pictures), columns), 1.8, 2.1)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (picture, title) in zip(axes.flat, pictures):
+        axis.imshow(picture)
+        axis.set_title(title, size=7)
+    return figure
+
+
+def short(name: str) -> str:
+    return textwrap.shorten(str(name), 26, placeholder="...")
+
+
+def show_pairs(confusion: np.ndarray, logits: np.ndarray, labels: np.ndarray, test: Dataset, names: list[str]):
+    """Of the most confused pairs, the mistakes that the network was surest of."""
+    answers, pictures = logits.argmax(1), []
+    mistakes = confusion + confusion.T
+    pairs = sorted(
+        ((mistakes[a, b], a, b) for a in range(len(names)) for b in range(a) if mistakes[a, b]), reverse=True
+    )
+    for _, first, second in pairs[:3]:
+        rows = np.flatnonzero(((labels == first) & (answers == second)) | ((labels == second) & (answers == first)))
+        surest = rows[np.argsort(-softmax(logits[rows], 1).max(1))][:4]
+        pictures += [
+            (to_pil(test[int(row)]), f"{short(names[answers[row]])}\nis {short(names[labels[row]])}") for row in surest
+        ]
+    return gallery(pictures, columns=4)
+
+
+def worst_losses(trainer, probabilities: np.ndarray, labels: np.ndarray, test: Dataset, names: list[str]) -> Section:
+    """The images of the highest loss, with Grad-CAM where the network has maps of features."""
+    losses = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1))
+    answers, pictures = probabilities.argmax(1), []
+    for row in np.argsort(-losses)[:6]:
+        image, answer = to_pil(test[int(row)]), answers[row]
+        pictures.append(
+            (image, f"{short(names[answer])} {probabilities[row, answer]:.0%}\nis {short(names[labels[row]])}")
+        )
+        heat = grad_cam(trainer.model, trainer.processing_class, image, int(answer))
+        if heat is not None:
+            pictures.append((overlay_heat(image, heat, trainer.processing_class), "where it looked"))
+    text = (
+        "Test images of the highest loss, and what spoke for the network's answer there (Grad-CAM on the last features, Selvaraju et "
+        "al. 2017, over the part of the image that the network sees)."
+    )
+    return Section("Highest losses", text, figure=gallery(pictures, columns=4))
+
+
+def grad_cam(model, processor, image, label: int) -> np.ndarray | None:
+    """`(height, width)` of the last features, 0..1: how much each place spoke for the class. None without maps of features."""
+    pixel_values = processor(image)["pixel_values"].to(model.device)
+    network = model.timm_model
+    with torch.enable_grad():
+        features = network.forward_features(pixel_values).detach().requires_grad_()
+        if features.ndim != 4 or features.shape[1] != network.num_features:
+            return None
+        (gradient,) = torch.autograd.grad(network.forward_head(features)[0, label], features)
+    heat = (features * gradient.mean((2, 3), keepdim=True)).sum(1)[0].clamp(min=0).detach()
+    return (heat / heat.max().clamp(min=1e-9)).cpu().numpy()
+
+
+def overlay_heat(image, heat: np.ndarray, processor) -> np.ndarray:
+    """The part of the image that the network sees, with the heat in red."""
+    pixel_values = processor(image)["pixel_values"][0]
+    mean, std = (torch.tensor(processor.data_config[key])[:, None, None] for key in ("mean", "std"))
+    seen = (pixel_values * std + mean).clamp(0, 1)
+    large = torch.nn.functional.interpolate(torch.from_numpy(heat)[None, None], seen.shape[1:], mode="bilinear")[0, 0]
+    red = torch.tensor([0.85, 0.1, 0.2])[:, None, None]
+    share = 0.6 * large
+    return (seen * (1 - share) + red * share).movedim(0, -1).numpy()
+
+
+def show_doubtful_labels(train: Dataset, names: list[str]) -> Section | None:
+    doubtful = doubtful_labels(train)
+    if not doubtful:
+        return None
+    splits, indices, labels = train["split"], train["index"], train["label"]
+    rows = [
+        {
+            "image": f"{splits[row]} {indices[row]}",
+            "given class": names[labels[row]],
+            "likelier class": names[other],
+            "probability of the given class": given,
+        }
+        for row, other, given in doubtful
+    ]
+    pictures = [
+        (to_pil(train[row]), f"given {short(names[labels[row]])}\nor {short(names[other])}?")
+        for row, other, _ in doubtful
+    ]
+    text = (
+        "Training images whose class logistic regression on the frozen features finds least likely, in cross-validation (self-confidence "
+        "of Northcutt et al. 2021): wrong labels, or hard cases. Row numbers are the data set's own."
+    )
+    return Section("Doubtful labels", text, rows, figure=gallery(pictures, columns=4))
+
+
+# -- curves ----------------------------------------------------------------------------------------
+def plot_history(log: list[dict[str, Any]]):
+    """Balanced accuracy and log loss on validation images and on training images as they are."""
+    figure, axes = new_figure(1, 2, 4.2, 3.0)
+    for axis, key in zip(axes[0], ("balanced_accuracy", "log_loss")):
+        for color, prefix, label in ((PALETTE[1], "fitted", "training images"), (ACCENT, "eval", "validation")):
+            points = [(entry["step"], entry[f"{prefix}_{key}"]) for entry in log if f"{prefix}_{key}" in entry]
+            if points:
+                axis.plot(*zip(*points), color=color, marker="o", markersize=3, label=label)
+        axis.set(xlabel="step", ylabel=METRICS[key])
+        axis.grid(alpha=0.3)
+    if axes[0, 0].lines:
+        axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def plot_calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10):
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    place = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    filled = counts > 0
+    means = np.bincount(place, confidence, bins)[filled] / counts[filled]
+    shares = np.bincount(place, right, bins)[filled] / counts[filled]
+    figure, axes = new_figure(1, 1, 3.8, 3.6)
+    axis = axes[0, 0]
+    axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+    axis.plot(means, shares, color=ACCENT, marker="o", markersize=4)
+    for x, y, count in zip(means, shares, counts[filled]):
+        axis.annotate(str(count), (x, y), xytext=(4, -9), textcoords="offset points", size=7, color=INK)
+    axis.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02))
+    return figure
+
+
+def describe_duplicates(images: LoadedImages) -> Section | None:
+    if not images.duplicates:
+        return None
+    text = (
+        "Images that are the same or nearly so, by their perceptual hash; splits are drawn so that they stay together. At most "
+        f"{len(images.duplicates)} groups are shown, those of several classes first."
+    )
+    if images.dropped:
+        text += f" {images.dropped} training images are left out since a duplicate of theirs is in the validation or the test."
+    return Section("Duplicates", text, images.duplicates)

@@ -1,0 +1,127 @@
+"""Which weights of a pretrained network are trained, when, and how fast.
+
+A network's stages are numbered from its input: those that timm tells apart (`group_matcher(coarse=True)`), the head last.
+"""
+
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from timm.models import group_parameters
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel, TrainerCallback
+from transformers.modeling_outputs import ImageClassifierOutput
+
+STRATEGIES = ("linear_probe", "partial", "full", "gradual", "lora", "scratch")
+
+
+def stages_of(model: PreTrainedModel) -> dict[str, int]:
+    """The stage of each parameter by its name, 0 at the input; the head's is the last."""
+    network = model.timm_model
+    places = group_parameters(network, network.group_matcher(coarse=True), reverse=True)
+    head = {id(parameter) for parameter in network.get_classifier().parameters()}
+    last = max(place for name, place in places.items() if id(network.get_parameter(name)) not in head) + 1
+    return {
+        f"timm_model.{name}": last if id(network.get_parameter(name)) in head else place
+        for name, place in places.items()
+    }
+
+
+def prepare(model: PreTrainedModel, strategy: str, stages: int = 2, lora_rank: int = 16) -> None:
+    """Freeze what a strategy does not train, and add what it does.
+
+    Args:
+        model: with `timm_model`, a network of timm or one with its interface.
+        strategy: `linear_probe` trains the head alone; `partial` the last `stages` and the head; `lora` low-rank updates of every
+            dense layer and convolution (Hu et al. 2022) and the head; `full`, `scratch` and `gradual` everything, the last from
+            the head down, by [`Unfreezing`].
+        stages: of `partial`, without the head.
+        lora_rank: of `lora`.
+
+    Raises:
+        ValueError: when the network has fewer stages.
+    """
+    stage_of = stages_of(model)
+    head = max(stage_of.values())
+    if strategy == "lora":
+        add_lora(model, lora_rank)
+    if strategy == "partial" and not 0 < stages <= head:
+        raise ValueError(f"--stages is {stages}; {model.config.architecture} has {head} before its head")
+    first = {"linear_probe": head, "lora": head, "partial": head - stages}.get(strategy, 0)
+    for name, parameter in model.named_parameters():
+        is_lora = "lora_" in name
+        parameter.requires_grad_(is_lora or stage_of.get(name, -1) >= first)
+
+
+def add_lora(model: PreTrainedModel, rank: int) -> None:
+    """Every dense layer and convolution but those that work on channels one by one, and but the head, gets a low-rank update."""
+    head = model.timm_model.get_classifier()
+    targets = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        if module is not head
+    ]
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets), model)
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Add the low-rank updates to the weights that they update, and take them away; the network computes the same."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.get_base_layer())
+
+
+def parameter_groups(
+    model: PreTrainedModel, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser: the head learns at `learning_rate`, each stage before it at `layer_decay` times the rate of the next
+    (Howard and Ruder 2018); norms and biases are not decayed. Frozen parameters are in no group."""
+    stage_of = stages_of(model) if layer_decay != 1 else {}
+    head = max(stage_of.values(), default=0)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = learning_rate * layer_decay ** (head - stage_of.get(name, head))
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+            group["params"].append(parameter)
+    return list(groups.values())
+
+
+class Unfreezing(TrainerCallback):
+    """Trains the head alone at first and one stage more at equal intervals, all of them from `until` of the training on.
+
+    Gradual unfreezing of Howard and Ruder 2018 ("Universal language model fine-tuning").
+    """
+
+    def __init__(self, model: PreTrainedModel, until: float = 0.5):
+        self.stage_of, self.until = stages_of(model), until
+        self.parameters = dict(model.named_parameters())
+        self.head = max(self.stage_of.values())
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        done = state.global_step / state.max_steps
+        trained = min(self.head, int(done / self.until * self.head)) if self.until else self.head
+        for name, parameter in self.parameters.items():
+            parameter.requires_grad_(self.stage_of[name] >= self.head - trained)
+
+
+class HeadOnFeatures(nn.Module):
+    """The head of a network, for a training on features that the frozen rest has computed once."""
+
+    main_input_name = "features"
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.dropout = nn.Dropout(getattr(model.timm_model, "drop_rate", 0.0))
+        self.head = model.timm_model.get_classifier()
+
+    def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> ImageClassifierOutput:
+        logits = self.head(self.dropout(features))
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return ImageClassifierOutput(loss=loss, logits=logits)

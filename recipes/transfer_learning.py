@@ -1,0 +1,241 @@
+"""Fine-tune a pretrained image network on a small set of images.
+
+    accelerate launch recipes/transfer_learning.py --config recipes/transfer_learning/full.yaml --dataset YOUR_FOLDER_OR_HUB_ID
+
+Any model of timm and any data set of images with one label each will do; `--help` explains every option.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from datasets import DatasetDict
+from transformers import BaseImageProcessor, EarlyStoppingCallback, PreTrainedModel, TrainerCallback, set_seed
+
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.run import launch, run
+from hf_recipes.training import RecipeTrainer
+from hf_recipes.transfer_learning.analysis import analyse
+from hf_recipes.transfer_learning.augmentation import Augmentation
+from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
+from hf_recipes.transfer_learning.card import make_card
+from hf_recipes.transfer_learning.data import (
+    LoadedImages,
+    as_pictures,
+    as_seen,
+    collate,
+    load_images,
+    repeat_rare_classes,
+)
+from hf_recipes.transfer_learning.features import add_features
+from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
+from hf_recipes.transfer_learning.strategies import Unfreezing, parameter_groups, prepare
+from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
+
+Pipeline = Literal["none", "light", "randaugment", "strong"]
+
+
+@dataclass
+class TransferArguments(DatasetArguments):
+    """Fine-tune a pretrained network, test it, and write its card."""
+
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
+    image_column: str | None = field(default=None, metadata={"help": "Column of images; found by type if not given."})
+    label_column: str | None = field(default=None, metadata={"help": "Column of classes; found by type if not given."})
+    redraw: bool = field(
+        default=False, metadata={"help": "Put the data set's splits together and draw test and validation by the seed."}
+    )
+    validation_share: float = field(default=0.15, metadata={"help": "Of every class, drawn by the seed."})
+    test_share: float = field(default=0.15, metadata={"help": "The same for the test, where it is drawn."})
+    train_fraction: float = field(default=1.0, metadata={"help": "Share of the other images to train on."})
+    duplicate_distance: int = field(
+        default=4, metadata={"help": "Bits in which the hashes of duplicates may differ; -1 looks for none."}
+    )
+    skip_broken: bool = field(default=False, metadata={"help": "Leave images out that cannot be read."})
+    backbone: str = field(
+        default="timm/tf_efficientnet_lite0.in1k", metadata={"help": "Id or folder of a model of timm."}
+    )
+    pooled_head: bool = field(
+        default=False,
+        metadata={"help": "A pooled linear head instead of the network's own classifier (for VGG and its like)."},
+    )
+    image_size: int | None = field(default=None, metadata={"help": "Side in pixels; the backbone's own if not given."})
+    crop_pct: float | None = field(
+        default=None,
+        metadata={"help": "Share of an image's shorter side that is seen; the backbone's own if not given."},
+    )
+    strategy: Literal["linear_probe", "partial", "full", "gradual", "lora", "scratch"] = field(
+        default="full", metadata={"help": "Which weights are trained."}
+    )
+    stages: int = field(default=2, metadata={"help": "partial: stages before the head that are trained."})
+    lora_rank: int = field(default=16, metadata={"help": "lora: rank of the updates."})
+    layer_decay: float = field(
+        default=1.0, metadata={"help": "Each stage learns at this share of the rate of the next one."}
+    )
+    augmentation: Pipeline = field(default="light", metadata={"help": "Of the training images."})
+    upside_down: bool = field(default=False, metadata={"help": "Mirror them vertically as well."})
+    erasing: float = field(default=0.0, metadata={"help": "Probability of erasing a random rectangle."})
+    hard_classes: list[str] = field(
+        default_factory=list, metadata={"help": "Classes with an augmentation of their own."}
+    )
+    hard_augmentation: Pipeline = field(default="strong", metadata={"help": "That of the hard classes."})
+    mixup: float = field(default=0.0, metadata={"help": "alpha of mixup."})
+    cutmix: float = field(default=0.0, metadata={"help": "alpha of CutMix."})
+    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the label spread over all classes."})
+    dropout: float = field(default=0.0, metadata={"help": "Before the head."})
+    drop_path: float = field(default=0.0, metadata={"help": "Share of residual branches left out."})
+    balance: Literal["none", "weights", "sampling"] = field(
+        default="none",
+        metadata={"help": "Make classes count equally, by weights of the loss or by drawing them equally often."},
+    )
+    early_stopping: int = field(
+        default=0, metadata={"help": "Stop after so many validations without a gain, and keep the best; 0 never stops."}
+    )
+
+
+def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
+    set_seed(args.seed)
+    with args.main_process_first():
+        images = load_images(
+            recipe.dataset,
+            config=recipe.dataset_config,
+            image_column=recipe.image_column,
+            label_column=recipe.label_column,
+            redraw=recipe.redraw,
+            validation_share=recipe.validation_share,
+            test_share=recipe.test_share,
+            train_fraction=recipe.train_fraction,
+            duplicate_distance=recipe.duplicate_distance,
+            skip_broken=recipe.skip_broken,
+            seed=args.seed,
+        )
+    model = make_model(recipe, images.names, pretrained=recipe.strategy != "scratch")
+    processor = make_processor(model)
+    # of the pretrained network in any case, for the baselines
+    frozen = model if recipe.strategy != "scratch" else make_model(recipe, images.names, pretrained=True)
+    with args.main_process_first():
+        with_features = add_features(images.splits, frozen.to(args.device), processor)
+    prepare(model, recipe.strategy, recipe.stages, recipe.lora_rank)
+    make = make_probe_trainer if recipe.strategy == "linear_probe" else make_trainer
+    trainer = make(recipe, args, images, model, processor, with_features)
+    test = as_seen(images.splits["test"], processor)
+    return run(trainer, recipe, test, partial(analyse, images=images, with_features=with_features))
+
+
+def make_model(recipe: TransferArguments, names: list[str], pretrained: bool) -> PreTrainedModel:
+    return load_backbone(
+        recipe.backbone,
+        names,
+        image_size=recipe.image_size,
+        crop_pct=recipe.crop_pct,
+        pooled_head=recipe.pooled_head,
+        dropout=recipe.dropout,
+        drop_path=recipe.drop_path,
+        pretrained=pretrained,
+    )
+
+
+def make_trainer(
+    recipe: TransferArguments,
+    args: RecipeTrainingArguments,
+    images: LoadedImages,
+    model: PreTrainedModel,
+    processor: BaseImageProcessor,
+    with_features: DatasetDict,
+) -> RecipeTrainer:
+    train, names = images.splits["train"], images.names
+    unknown = set(recipe.hard_classes) - set(names)
+    if unknown:
+        raise ValueError(
+            f"--hard_classes: no class is called {', '.join(sorted(unknown))}; there are {', '.join(names)}"
+        )
+    augmentation = Augmentation(
+        processor.data_config,
+        len(names),
+        pipeline=recipe.augmentation,
+        upside_down=recipe.upside_down,
+        erasing=recipe.erasing,
+        hard_classes=[names.index(name) for name in recipe.hard_classes],
+        hard_pipeline=recipe.hard_augmentation,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+    )
+    groups = parameter_groups(model, args.learning_rate, args.weight_decay, recipe.layer_decay)
+    fitted = train.shuffle(seed=0).take(min(len(train), 300))
+    return TransferTrainer(
+        model=model,
+        train_dataset=as_pictures(repeat_rare_classes(train) if recipe.balance == "sampling" else train),
+        eval_dataset=as_seen(images.splits["validation"], processor),
+        fitted=as_seen(fitted, processor),
+        augment=augmentation,
+        optimizer_cls_and_kwargs=(torch.optim.AdamW, {"optimizer_dict": groups, "lr": args.learning_rate}),
+        callbacks=make_callbacks(recipe, args, model),
+        **common(recipe, args, images, processor),
+    )
+
+
+def make_probe_trainer(
+    recipe: TransferArguments,
+    args: RecipeTrainingArguments,
+    images: LoadedImages,
+    model: PreTrainedModel,
+    processor: BaseImageProcessor,
+    with_features: DatasetDict,
+) -> RecipeTrainer:
+    refuse_augmentation(recipe)
+    columns = ["features", "label", "index"]
+    splits = {
+        name: split.select_columns(columns).rename_column("label", "labels") for name, split in with_features.items()
+    }
+    train = repeat_rare_classes(splits["train"], "labels") if recipe.balance == "sampling" else splits["train"]
+    return ProbeTrainer(
+        model=model,
+        train_dataset=train.with_format("torch"),
+        eval_dataset=splits["validation"].with_format("torch"),
+        callbacks=make_callbacks(recipe, args, model),
+        **common(recipe, args, images, processor),
+    )
+
+
+def refuse_augmentation(recipe: TransferArguments) -> None:
+    """Features are computed once, so the images cannot change: nothing that asks for it is silently left out."""
+    for name in ("upside_down", "erasing", "hard_classes", "mixup", "cutmix", "drop_path"):
+        if getattr(recipe, name):
+            raise ValueError(
+                f"--{name}: a linear_probe trains on features that are computed once; choose another --strategy"
+            )
+
+
+def make_callbacks(
+    recipe: TransferArguments, args: RecipeTrainingArguments, model: PreTrainedModel
+) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [Unfreezing(model)] if recipe.strategy == "gradual" else []
+    if recipe.early_stopping:
+        if not args.load_best_model_at_end or args.metric_for_best_model is None:
+            raise ValueError(
+                "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
+                "balanced_accuracy"
+            )
+        callbacks.append(EarlyStoppingCallback(recipe.early_stopping))
+    return callbacks
+
+
+def common(
+    recipe: TransferArguments, args: RecipeTrainingArguments, images: LoadedImages, processor: BaseImageProcessor
+) -> dict[str, Any]:
+    labels = torch.tensor(images.splits["train"]["label"])
+    weights = balanced_weights(labels, len(images.names)) if recipe.balance == "weights" else None
+    return {
+        "args": args,
+        "card": make_card(recipe, images.tested_on),
+        "data_collator": collate,
+        "processing_class": processor,
+        "compute_metrics": compute_metrics,
+        "reduce": reduce_batch,
+        "compute_loss_func": make_loss(recipe.label_smoothing, weights),
+    }
+
+
+if __name__ == "__main__":
+    launch(main, TransferArguments)

@@ -1,0 +1,80 @@
+"""Tiny networks of timm in folders, as the Hub has them, and the recipe run with one of them on small pictures."""
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from conftest import load_recipe, run_recipe
+
+
+def save_backbone(architecture: str, folder: Path, **changes) -> Path:
+    """A network with random weights as a repository of timm."""
+    torch.manual_seed(0)
+    model = timm.create_model(architecture, num_classes=5)
+    keys = (
+        "input_size",
+        "crop_pct",
+        "interpolation",
+        "mean",
+        "std",
+        "first_conv",
+        "classifier",
+        "pool_size",
+        "fixed_input_size",
+    )
+    pretrained_cfg = {key: value for key, value in model.pretrained_cfg.items() if key in keys}
+    pretrained_cfg |= {
+        "input_size": [3, 32, 32],
+        "mean": [0.4, 0.5, 0.6],
+        "std": [0.2, 0.3, 0.25],
+        "num_classes": 5,
+        **changes,
+    }
+    folder.mkdir(parents=True)
+    config = {"architecture": architecture, "num_classes": 5, "num_features": model.num_features}
+    (folder / "config.json").write_text(json.dumps(config | {"pretrained_cfg": pretrained_cfg}))
+    safetensors.torch.save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory) -> Path:
+    return save_backbone("test_efficientnet", tmp_path_factory.mktemp("backbones") / "efficientnet")
+
+
+@pytest.fixture(scope="session")
+def resnet(tmp_path_factory) -> Path:
+    return save_backbone("test_resnet", tmp_path_factory.mktemp("backbones") / "resnet")
+
+
+@pytest.fixture(scope="session")
+def run_transfer(shapes, backbone):
+    """`run_transfer(folder, **options)` runs the recipe on the shapes in this process."""
+    recipe = load_recipe("transfer_learning")
+    tiny = {
+        "dataset": shapes,
+        "backbone": backbone,
+        "strategy": "full",
+        "augmentation": "none",
+        "duplicate_distance": -1,
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 6,
+        "learning_rate": 0.005,
+        "precision": "fp32",
+        "seed": 1,
+    }
+
+    def call(folder: Path, **changes):
+        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def transfer_run(run_transfer, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("transfer") / "full"
+    run_transfer(folder)
+    return folder

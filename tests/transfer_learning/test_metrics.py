@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
+
+from hf_recipes.intervals import interval, resample
+from hf_recipes.transfer_learning.metrics import UnbalancedClassification
+from hf_recipes.transfer_learning.trainer import balanced_weights, make_loss
+
+
+def test_metrics_are_those_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    labels = generator.choice(4, 200, p=[0.6, 0.2, 0.15, 0.05])
+    logits = generator.normal(size=(200, 4)) + 1.5 * np.eye(4)[labels]
+    metrics = UnbalancedClassification().compute(predictions=logits, references=labels)
+    answers, shares = logits.argmax(1), np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(labels, answers))
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, answers))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(labels, answers, average="macro"))
+    assert metrics["log_loss"] == pytest.approx(log_loss(labels, shares))
+
+
+def test_calibration_error_is_the_gap_of_confidence_and_accuracy():
+    logits = np.log(np.array([[0.8, 0.2]] * 10))
+    labels = np.array([0] * 6 + [1] * 4)  # right in 6 of 10, at a confidence of 0.8
+    assert UnbalancedClassification().compute(predictions=logits, references=labels)["ece"] == pytest.approx(0.2)
+
+
+def test_classes_without_an_image_do_not_count():
+    logits = np.eye(3)[[0, 0, 1]] * 5
+    metrics = UnbalancedClassification().compute(predictions=logits, references=[0, 0, 1])
+    assert metrics["balanced_accuracy"] == metrics["macro_f1"] == 1
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say():
+    generator, covered = np.random.default_rng(0), 0
+    for trial in range(200):
+        values = generator.exponential(size=80)
+        low, high = interval(resample(lambda rows, of=values: of[rows].mean(), 80, resamples=200, seed=trial))
+        covered += low <= 1 <= high
+    assert 0.88 < covered / 200 < 0.98
+
+
+def test_groups_are_drawn_whole():
+    values, groups = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(4), 25)
+    alone = resample(lambda rows: values[rows].mean(), 100)
+    together = resample(lambda rows: values[rows].mean(), 100, groups=groups)
+    assert set(together) <= {0, 0.25, 0.5, 0.75, 1} and together.std() > 3 * alone.std()
+
+
+def test_the_loss_weighs_classes_and_smooths_labels():
+    logits, labels = torch.randn(60, 3), torch.tensor([0] * 40 + [1] * 15 + [2] * 5)
+    outputs = {"logits": logits}
+    weights = balanced_weights(labels, 3)
+    assert weights[labels].mean() == pytest.approx(1)
+    by_class = [
+        torch.nn.functional.cross_entropy(logits[labels == label], labels[labels == label]) for label in range(3)
+    ]
+    assert make_loss(0.0, weights)(outputs, labels) == pytest.approx(sum(by_class) / 3)
+    smoothed = make_loss(0.1)(outputs, labels)
+    shares = torch.nn.functional.one_hot(labels, 3) * 0.9 + 0.1 / 3
+    assert smoothed == pytest.approx(make_loss()(outputs, shares))

@@ -1,0 +1,164 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+import timm
+import torch
+from conftest import ROOT, run_python
+from hub import card_errors, running_hub
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+
+from hf_recipes import cli
+from hf_recipes.checkpoints import read_json
+
+
+def test_the_run_learns_and_measures(transfer_run):
+    results, card = read_json(transfer_run / "all_results.json"), (transfer_run / "README.md").read_text()
+    assert results["test_balanced_accuracy"] > 0.6
+    assert {"commonest class", "nearest neighbour", "logistic regression"} == set(results["baselines"])
+    examples = results["examples"]
+    assert len(set(examples["ids"])) == 24 and np.mean(
+        examples["scores"]["balanced_accuracy"]["model"]
+    ) == pytest.approx(results["test_balanced_accuracy"], abs=1e-4)
+    assert not card_errors(card)
+    for expected in ("How sure the numbers are", "Highest losses", "Doubtful labels", "Calibration", "hf-hub:"):
+        assert expected in card
+    for file in ("highest_losses.png", "training_against_validation.png", "most_confused_pairs.png"):
+        assert (transfer_run / file).exists() or file not in card
+    history = read_json(transfer_run / "trainer_state.json")["log_history"]
+    assert any("fitted_accuracy" in entry for entry in history)
+
+
+def test_transformers_timm_and_the_pipeline_agree(transfer_run, shapes):
+    image = Image.open(shapes / "test/cross/00.png").convert("RGB").resize((50, 40))
+    model = AutoModelForImageClassification.from_pretrained(transfer_run).eval()
+    processor = AutoImageProcessor.from_pretrained(transfer_run)
+    other = timm.create_model(f"local-dir:{transfer_run}", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(other))
+    with torch.no_grad():
+        logits, theirs = model(**processor(image)).logits[0], other(transform(image)[None])[0]
+    assert logits.allclose(theirs, atol=1e-4)
+    scores = pipeline("image-classification", model=str(transfer_run))(image, top_k=3)
+    expected = dict(zip(model.config.id2label.values(), logits.softmax(0).tolist()))
+    assert {each["label"]: each["score"] for each in scores} == pytest.approx(expected, abs=1e-4)
+    config = json.loads((transfer_run / "config.json").read_text())
+    assert config["pretrained_cfg"]["input_size"] == [3, 32, 32] and config["label_names"] == [
+        "circle",
+        "cross",
+        "stripes",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": "linear_probe", "balance": "weights"},
+        {"strategy": "partial", "stages": 1, "balance": "sampling"},
+        {"strategy": "gradual", "layer_decay": 0.8, "weight_average": 0.9},
+        {"strategy": "lora", "lora_rank": 4, "freeze_batch_norm_at": 0.0},
+        {"strategy": "scratch", "augmentation": "randaugment", "mixup": 0.2, "dropout": 0.1, "drop_path": 0.1},
+    ],
+    ids=lambda options: options["strategy"],
+)
+def test_every_strategy_ends_in_a_model_that_others_load(options, run_transfer, backbone, tmp_path):
+    results = run_transfer(tmp_path / "run", num_train_epochs=2, **options)
+    source = safetensors.torch.load_file(backbone / "model.safetensors")
+    made = safetensors.torch.load_file(tmp_path / "run/model.safetensors")
+    assert set(made) == set(source)  # merged, whole, with timm's own names
+    kept = [name for name in source if made[name].shape == source[name].shape and made[name].equal(source[name])]
+    if options["strategy"] == "linear_probe":
+        assert len(kept) == len(source) - 2  # all but the head
+    elif options["strategy"] == "partial":
+        assert "conv_stem.weight" in kept and "bn1.running_mean" in kept  # frozen layers keep their statistics
+    else:
+        assert "conv_stem.weight" not in kept
+    timm.create_model(f"local-dir:{tmp_path / 'run'}", pretrained=True)
+    assert 0 < results["trained_parameters"] <= results["parameters"] and results["train_examples"] == 51
+
+
+def test_a_probe_refuses_what_needs_the_images(run_transfer, tmp_path):
+    with pytest.raises(ValueError, match="--mixup: a linear_probe trains on features"):
+        run_transfer(tmp_path, strategy="linear_probe", mixup=0.2)
+
+
+def test_hard_classes_are_checked(run_transfer, tmp_path):
+    with pytest.raises(ValueError, match="--hard_classes: no class is called zebra; there are circle, cross, stripes"):
+        run_transfer(tmp_path, hard_classes=["zebra"])
+
+
+def test_early_stopping_needs_the_best_model(run_transfer, tmp_path):
+    with pytest.raises(ValueError, match="--load_best_model_at_end"):
+        run_transfer(tmp_path, early_stopping=1)
+    results = run_transfer(
+        tmp_path,
+        early_stopping=1,
+        num_train_epochs=30,
+        learning_rate=0.0,
+        load_best_model_at_end=True,
+        metric_for_best_model="balanced_accuracy",
+    )
+    assert results["steps"] == 2 * results["chosen_step"]  # nothing is learned, so the second validation ends it
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"augmentation": "randaugment", "mixup": 0.2, "erasing": 0.3, "weight_average": 0.9},
+        {"strategy": "lora", "lora_rank": 4},
+        {"strategy": "gradual"},
+        {"strategy": "linear_probe"},
+    ],
+    ids=["augmented", "lora", "gradual", "linear_probe"],
+)
+def test_a_resumed_run_ends_where_an_unbroken_one_does(options, run_transfer, tmp_path):
+    options = {**options, "num_train_epochs": 3, "save_strategy": "steps", "save_steps": 4, "save_total_limit": 9}
+    whole = run_transfer(tmp_path / "whole", **options)
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for path in (tmp_path / "part").iterdir():
+        if path.name in ("all_results.json", "model.safetensors") or path.name in (
+            "checkpoint-12",
+            "checkpoint-16",
+            "checkpoint-20",
+            "checkpoint-21",
+        ):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert (tmp_path / "part/checkpoint-8").is_dir()
+    resumed = run_transfer(tmp_path / "part", **options)
+    assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-5)
+
+
+def test_classify_serves_these_models_as_well(transfer_run, shapes, capsys):
+    photograph = shapes / "test/stripes/01.png"
+    assert cli.main(["classify", str(photograph), "--model", str(transfer_run), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    expected = pipeline("image-classification", model=str(transfer_run))(str(photograph), top_k=3)
+    assert [each["label"] for each in row["classes"]] == [each["label"] for each in expected]
+    assert [each["score"] for each in row["classes"]] == pytest.approx([each["score"] for each in expected], abs=1e-5)
+
+
+def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(run_transfer, resnet, shapes, tmp_path):
+    run_transfer(tmp_path / "run", backbone=resnet, pooled_head=True, num_train_epochs=1)
+    photograph = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photograph)
+    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
+    with running_hub(tmp_path / "hub") as endpoint:
+        env["HF_ENDPOINT"] = endpoint
+        settings = read_json(tmp_path / "run/settings.json")["options"]
+        words = [f"--{key}={value}" for key, value in settings.items()]
+        push = ["--push_to_hub", "--hub_model_id", "local/pooled", "--output_dir", tmp_path / "run"]
+        run_python(ROOT / "recipes/transfer_learning.py", *words, *push, env=env)
+        script = f"""
+import sys; sys.modules["hf_recipes"] = None
+import json
+from transformers import pipeline
+classify = pipeline("image-classification", model="local/pooled", trust_remote_code=True)
+print(json.dumps(classify({str(photograph)!r})))
+"""
+        found = json.loads(run_python("-c", script, env=env, cwd=tmp_path).stdout.splitlines()[-1])
+    assert cli.main(["classify", str(photograph), "--model", str(tmp_path / "run"), "--json"]) == 0
+    assert {each["label"] for each in found} == {"circle", "cross", "stripes"}
+    assert sum(each["score"] for each in found) == pytest.approx(1, abs=1e-4)
