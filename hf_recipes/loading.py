@@ -35,6 +35,17 @@ def load_splits(dataset: str, config: str | None = None, revision: str | None = 
         ) from error
 
 
+def check_shares(validation_share: float, test_share: float, train_fraction: float) -> None:
+    """Raises a `ValueError` that names the option."""
+    for option, share, most in (
+        ("validation_share", validation_share, 0.9),
+        ("test_share", test_share, 0.9),
+        ("train_fraction", train_fraction, 1.0),
+    ):
+        if not 0 < share <= most:
+            raise ValueError(f"--{option} is {share}; it is a share above 0 and at most {most}")
+
+
 def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:
     """`train`, and of `validation` and `test` what there is with labels; a validation split alone becomes the test."""
     chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}

@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
 from ..images import open_image, to_rgb
-from ..loading import choose_splits, code_digest, encode_labels, find_column, load_splits
+from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +70,7 @@ def load_images(
     Raises:
         FileNotFoundError, ValueError: naming the column, split or row, and what to do.
     """
-    for option, share, most in (
-        ("validation_share", validation_share, 0.9),
-        ("test_share", test_share, 0.9),
-        ("train_fraction", train_fraction, 1.0),
-    ):
-        if not 0 < share <= most:
-            raise ValueError(f"--{option} is {share}; it is a share above 0 and at most {most}")
+    check_shares(validation_share, test_share, train_fraction)
     splits = load_splits(dataset, config)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from transformers import BaseImageProcessor
 
 from ..images import open_image, to_rgb
-from ..loading import choose_splits, code_digest, encode_labels, find_column, load_splits
+from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
 
 logger = logging.getLogger(__name__)
 
@@ -88,13 +88,7 @@ def load_images(
     Raises:
         FileNotFoundError, ValueError: naming the column, split, class or row, and what to do.
     """
-    for option, share, most in (
-        ("validation_share", validation_share, 0.9),
-        ("test_share", test_share, 0.9),
-        ("train_fraction", train_fraction, 1.0),
-    ):
-        if not 0 < share <= most:
-            raise ValueError(f"--{option} is {share}; it is a share above 0 and at most {most}")
+    check_shares(validation_share, test_share, train_fraction)
     splits = load_splits(dataset, config)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
