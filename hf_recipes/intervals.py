@@ -23,10 +23,15 @@ def resample(
     generator = np.random.default_rng(seed)
     if groups is None:
         return np.array([statistic(generator.integers(0, examples, examples)) for _ in range(resamples)])
-    order = np.argsort(groups, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    members = members_of(groups)
     draws = (generator.integers(0, len(members), len(members)) for _ in range(resamples))
     return np.array([statistic(np.concatenate([members[group] for group in draw])) for draw in draws])
+
+
+def members_of(groups: np.ndarray) -> list[np.ndarray]:
+    """The rows of each group, from the group of each row."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Images with their classes: load, check, decode once into raw bytes, and draw splits."""
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +12,6 @@ from transformers import BaseImageProcessor, ViTImageProcessor
 
 from ..images import open_image, to_rgb
 from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
-
-logger = logging.getLogger(__name__)
 
 # as cell counting does: raw memory, decoded once, kept by Arrow and read without a detour through Python numbers
 DECODED = Features({"pixels": Value("binary"), "label": Value("int64"), "index": Value("int64")})

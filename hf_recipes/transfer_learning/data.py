@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from transformers import BaseImageProcessor
 
 from ..images import open_image, to_rgb
+from ..intervals import members_of
 from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
 
 logger = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ def describe_duplicates(images: Dataset, groups: np.ndarray, names: list[str], m
     """One row for each group of several images, those with several classes first, then the largest."""
     labels, splits, indices = np.asarray(images["label"]), images["split"], images["index"]
     digests, rows = np.asarray(images["digest"], object), []
-    for members in split_by(np.arange(len(images)), groups):
+    for members in members_of(groups):
         if len(members) == 1:
             continue
         rows.append(
@@ -227,12 +228,6 @@ def describe_duplicates(images: Dataset, groups: np.ndarray, names: list[str], m
             }
         )
     return sorted(rows, key=lambda row: (-row["classes"].count(", "), -row["number"]))[:most]
-
-
-def split_by(rows: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
-    """The rows of each group."""
-    ordered = rows[np.argsort(groups[rows], kind="stable")]
-    return np.split(ordered, np.flatnonzero(np.diff(groups[ordered])) + 1)
 
 
 # -- draws -----------------------------------------------------------------------------------------
@@ -250,7 +245,8 @@ def draw_by_class(
     A group belongs to the class of most of its images. A class of a single group is an error, or with `part_all=False` drawn.
     """
     drawn, by_class = [], {}
-    for each in split_by(rows, groups):
+    for members in members_of(groups[rows]):
+        each = rows[members]
         by_class.setdefault(int(np.bincount(labels[each]).argmax()), []).append(each)
     for label, parts in sorted(by_class.items()):
         if len(parts) < 2 and part_all:
