@@ -35,3 +35,4 @@ style: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/cell_counting.py
 	$(BIN)/python benchmarks/cifar10.py
+	$(BIN)/python benchmarks/transfer_learning.py

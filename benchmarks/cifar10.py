@@ -8,30 +8,19 @@ channels of airbench. The network, its batches and its augmentation are those of
 the precision that this machine trains in; the images are random.
 """
 
-import importlib.util
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from pairs import show, show_trainer_against_bare_loop, time_trainer
+from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
 
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.cifar10.data import DECODED, LoadedImages, make_processor
+from hf_recipes.run import keep_freed_memory
 from hf_recipes.training import RecipeTrainer
 
-RECIPES = Path(__file__).parents[1] / "recipes"
 PAIRS, STEPS = 5, 20
-
-
-def load_recipe():
-    """The module of the recipe, which is a script."""
-    spec = importlib.util.spec_from_file_location("recipe_cifar10", RECIPES / "cifar10.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def random_images(number: int) -> Dataset:
@@ -62,7 +51,8 @@ def time_input_pipeline(trainer: RecipeTrainer) -> float:
 
 
 def main() -> None:
-    module = load_recipe()
+    keep_freed_memory()
+    module = load_recipe("cifar10")
     with tempfile.TemporaryDirectory() as folder:
         show_trainer_against_bare_loop(lambda: make_trainer(module, folder), PAIRS)
         training, ratios = [], []

@@ -1,13 +1,29 @@
-"""Ratios of what is timed in alternating pairs, and the one that every task shows: Trainer against a bare loop."""
+"""What benchmarks share: recipes as modules, ratios of what is timed in alternating pairs, and the one that every task shows,
+Trainer against a bare loop."""
 
+import importlib.util
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
+from types import ModuleType
 
 import torch
+from accelerate.utils import send_to_device
 from torch.utils.data import DataLoader
 
 from hf_recipes.training import RecipeTrainer
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def load_recipe(task: str) -> ModuleType:
+    """The module of a recipe, which is a script."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{task}", RECIPES / f"{task}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def show(title: str, ratios: list[float], aim: str) -> None:
@@ -40,7 +56,7 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
     generator = torch.Generator().manual_seed(0)
     start = time.perf_counter()
     for batch in loader:
-        batch = {key: value.to(args.device) for key, value in batch.items()}
+        batch = send_to_device(batch, args.device)
         if trainer.augment is not None:
             batch = trainer.augment(batch, generator)
         with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):

@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, concatenate_datasets, load_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,24 @@ def find_column(split: Dataset, kind: type, given: str | None, option: str) -> s
         columns = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in split.features.items())
         raise ValueError(f"the data set has {len(found)} columns of {kind.__name__}: {columns}. Choose with {option}")
     return found[0]
+
+
+def decode_images(
+    split: Dataset, name: str, columns: list[str], features: Features, decode_batch: Callable[..., dict[str, list]]
+) -> Dataset:
+    """Rows of `features` from `decode_batch(rows, indices)`, which finds the columns of images undecoded, so that it can name a broken
+    one."""
+    for column in columns:
+        split = split.cast_column(column, Image(decode=False))
+    return split.map(
+        decode_batch,
+        batched=True,
+        batch_size=100,
+        with_indices=True,
+        remove_columns=split.column_names,
+        features=features,
+        desc=f"Decoding {name}",
+    )
 
 
 def code_digest(folder: Path) -> str:

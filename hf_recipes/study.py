@@ -14,8 +14,8 @@ A study is a YAML file beside the recipe's configurations:
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
-        reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class
-        compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by test example, with intervals
+        reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class (its `recall_by_class`)
+        compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
@@ -130,6 +130,8 @@ def load_study(file: Path) -> Study:
         sections.append(Section(**kept | {"variants": list(entry["variants"])}))
     named = [each for section in sections for each in (section.variants, *section.lines.values())]
     named += [[section.reference] for section in sections if section.reference]
+    # the second of a pair may be a baseline of the first one's runs
+    named += [[first for first, _ in section.compare.get("pairs", [])] for section in sections]
     missing = {name for names in named for name in names} - variants.keys()
     if missing:
         raise ValueError(f"{file}: no section defines the variants {', '.join(sorted(missing))}")

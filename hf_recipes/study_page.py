@@ -109,6 +109,9 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
         seeds = sorted(runs.keys() & others.keys())
         if not seeds:
             continue
+        known = others[seeds[0]]["scores"][metric]
+        if which not in known:
+            raise ValueError(f"{study.file}: {second!r} is neither a variant nor a baseline: {', '.join(known)}")
         scores = [(runs[seed]["scores"][metric]["model"], others[seed]["scores"][metric][which]) for seed in seeds]
         differences = np.concatenate([np.subtract(*pair) for pair in scores])
         examples = np.concatenate([runs[seed]["ids"] for seed in seeds])

@@ -11,9 +11,16 @@ from typing import Any, Literal
 
 import torch
 from datasets import DatasetDict
-from transformers import BaseImageProcessor, EarlyStoppingCallback, PreTrainedModel, TrainerCallback, set_seed
+from transformers import (
+    BaseImageProcessor,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
 
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, non_defaults
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 from hf_recipes.transfer_learning.analysis import analyse
@@ -22,6 +29,7 @@ from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.card import make_card
 from hf_recipes.transfer_learning.data import (
     LoadedImages,
+    as_features,
     as_pictures,
     as_seen,
     collate,
@@ -30,10 +38,30 @@ from hf_recipes.transfer_learning.data import (
 )
 from hf_recipes.transfer_learning.features import add_features
 from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
-from hf_recipes.transfer_learning.strategies import Unfreezing, parameter_groups, prepare
+from hf_recipes.transfer_learning.strategies import STRATEGIES, Unfreezing, parameter_groups, prepare
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
 
 Pipeline = Literal["none", "light", "randaugment", "strong"]
+ON_IMAGES = tuple(strategy for strategy in STRATEGIES if strategy != "linear_probe")  # which trains on fixed features
+# the strategies that an option is for, where it is not for all
+READ_BY = {
+    "stages": ("partial",),
+    "lora_rank": ("lora",),
+    **dict.fromkeys(
+        (
+            "layer_decay",
+            "augmentation",
+            "upside_down",
+            "erasing",
+            "hard_classes",
+            "hard_augmentation",
+            "mixup",
+            "cutmix",
+            "drop_path",
+        ),
+        ON_IMAGES,
+    ),
+}
 
 
 @dataclass
@@ -73,7 +101,7 @@ class TransferArguments(DatasetArguments):
     layer_decay: float = field(
         default=1.0, metadata={"help": "Each stage learns at this share of the rate of the next one."}
     )
-    augmentation: Pipeline = field(default="light", metadata={"help": "Of the training images."})
+    augmentation: Pipeline = field(default="none", metadata={"help": "Of the training images."})
     upside_down: bool = field(default=False, metadata={"help": "Mirror them vertically as well."})
     erasing: float = field(default=0.0, metadata={"help": "Probability of erasing a random rectangle."})
     hard_classes: list[str] = field(
@@ -95,6 +123,7 @@ class TransferArguments(DatasetArguments):
 
 
 def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
+    check_options(recipe, args)
     set_seed(args.seed)
     with args.main_process_first():
         images = load_images(
@@ -110,17 +139,42 @@ def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, 
             skip_broken=recipe.skip_broken,
             seed=args.seed,
         )
+    check_hard_classes(recipe.hard_classes, images.names)
     model = make_model(recipe, images.names, pretrained=recipe.strategy != "scratch")
     processor = make_processor(model)
     # of the pretrained network in any case, for the baselines
     frozen = model if recipe.strategy != "scratch" else make_model(recipe, images.names, pretrained=True)
+    described = ("train", "validation", "test") if recipe.strategy == "linear_probe" else ("train", "test")
     with args.main_process_first():
-        with_features = add_features(images.splits, frozen.to(args.device), processor)
+        with_features = add_features(
+            DatasetDict({name: images.splits[name] for name in described}), frozen.to(args.device), processor
+        )
     prepare(model, recipe.strategy, recipe.stages, recipe.lora_rank)
-    make = make_probe_trainer if recipe.strategy == "linear_probe" else make_trainer
-    trainer = make(recipe, args, images, model, processor, with_features)
+    trainer = make_trainer(recipe, args, images, model, processor, with_features)
     test = as_seen(images.splits["test"], processor)
     return run(trainer, recipe, test, partial(analyse, images=images, with_features=with_features))
+
+
+def check_options(recipe: TransferArguments, args: RecipeTrainingArguments) -> None:
+    """Refuses options that the strategy does not read, before anything is loaded."""
+    for name in non_defaults(recipe):
+        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
+            raise ValueError(
+                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
+            )
+    if recipe.early_stopping and (not args.load_best_model_at_end or args.metric_for_best_model is None):
+        raise ValueError(
+            "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
+            "balanced_accuracy"
+        )
+
+
+def check_hard_classes(hard_classes: list[str], names: list[str]) -> None:
+    unknown = set(hard_classes) - set(names)
+    if unknown:
+        raise ValueError(
+            f"--hard_classes: no class is called {', '.join(sorted(unknown))}; there are {', '.join(names)}"
+        )
 
 
 def make_model(recipe: TransferArguments, names: list[str], pretrained: bool) -> PreTrainedModel:
@@ -144,13 +198,39 @@ def make_trainer(
     processor: BaseImageProcessor,
     with_features: DatasetDict,
 ) -> RecipeTrainer:
-    train, names = images.splits["train"], images.names
-    unknown = set(recipe.hard_classes) - set(names)
-    if unknown:
-        raise ValueError(
-            f"--hard_classes: no class is called {', '.join(sorted(unknown))}; there are {', '.join(names)}"
-        )
-    augmentation = Augmentation(
+    labels = torch.tensor(images.splits["train"]["label"])
+    class_weights = balanced_weights(labels, len(images.names)) if recipe.balance == "weights" else None
+    callbacks: list[TrainerCallback] = [Unfreezing(model)] if recipe.strategy == "gradual" else []
+    callbacks += [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
+    shared = {
+        "model": model,
+        "args": args,
+        "card": make_card(recipe, images.tested_on),
+        "data_collator": collate,
+        "processing_class": processor,
+        "compute_metrics": compute_metrics,
+        "reduce": reduce_batch,
+        "compute_loss_func": make_loss(recipe.label_smoothing, class_weights),
+        "callbacks": callbacks,
+    }
+    splits = with_features if recipe.strategy == "linear_probe" else images.splits
+    drawn = repeat_rare_classes(splits["train"]) if recipe.balance == "sampling" else splits["train"]
+    if recipe.strategy == "linear_probe":
+        return ProbeTrainer(train_dataset=as_features(drawn), eval_dataset=as_features(splits["validation"]), **shared)
+    optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    groups = parameter_groups(model, args.learning_rate, args.weight_decay, recipe.layer_decay)
+    return TransferTrainer(
+        train_dataset=as_pictures(drawn),
+        eval_dataset=as_seen(splits["validation"], processor),
+        fitted=as_seen(splits["train"].shuffle(seed=0).take(min(len(labels), 300)), processor),
+        augment=make_augmentation(recipe, images.names, processor),
+        optimizer_cls_and_kwargs=(optimizer, settings | {"optimizer_dict": groups}),
+        **shared,
+    )
+
+
+def make_augmentation(recipe: TransferArguments, names: list[str], processor: BaseImageProcessor) -> Augmentation:
+    return Augmentation(
         processor.data_config,
         len(names),
         pipeline=recipe.augmentation,
@@ -161,80 +241,6 @@ def make_trainer(
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
     )
-    groups = parameter_groups(model, args.learning_rate, args.weight_decay, recipe.layer_decay)
-    fitted = train.shuffle(seed=0).take(min(len(train), 300))
-    return TransferTrainer(
-        model=model,
-        train_dataset=as_pictures(repeat_rare_classes(train) if recipe.balance == "sampling" else train),
-        eval_dataset=as_seen(images.splits["validation"], processor),
-        fitted=as_seen(fitted, processor),
-        augment=augmentation,
-        optimizer_cls_and_kwargs=(torch.optim.AdamW, {"optimizer_dict": groups, "lr": args.learning_rate}),
-        callbacks=make_callbacks(recipe, args, model),
-        **common(recipe, args, images, processor),
-    )
-
-
-def make_probe_trainer(
-    recipe: TransferArguments,
-    args: RecipeTrainingArguments,
-    images: LoadedImages,
-    model: PreTrainedModel,
-    processor: BaseImageProcessor,
-    with_features: DatasetDict,
-) -> RecipeTrainer:
-    refuse_augmentation(recipe)
-    columns = ["features", "label", "index"]
-    splits = {
-        name: split.select_columns(columns).rename_column("label", "labels") for name, split in with_features.items()
-    }
-    train = repeat_rare_classes(splits["train"], "labels") if recipe.balance == "sampling" else splits["train"]
-    return ProbeTrainer(
-        model=model,
-        train_dataset=train.with_format("torch"),
-        eval_dataset=splits["validation"].with_format("torch"),
-        callbacks=make_callbacks(recipe, args, model),
-        **common(recipe, args, images, processor),
-    )
-
-
-def refuse_augmentation(recipe: TransferArguments) -> None:
-    """Features are computed once, so the images cannot change: nothing that asks for it is silently left out."""
-    for name in ("upside_down", "erasing", "hard_classes", "mixup", "cutmix", "drop_path"):
-        if getattr(recipe, name):
-            raise ValueError(
-                f"--{name}: a linear_probe trains on features that are computed once; choose another --strategy"
-            )
-
-
-def make_callbacks(
-    recipe: TransferArguments, args: RecipeTrainingArguments, model: PreTrainedModel
-) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [Unfreezing(model)] if recipe.strategy == "gradual" else []
-    if recipe.early_stopping:
-        if not args.load_best_model_at_end or args.metric_for_best_model is None:
-            raise ValueError(
-                "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
-                "balanced_accuracy"
-            )
-        callbacks.append(EarlyStoppingCallback(recipe.early_stopping))
-    return callbacks
-
-
-def common(
-    recipe: TransferArguments, args: RecipeTrainingArguments, images: LoadedImages, processor: BaseImageProcessor
-) -> dict[str, Any]:
-    labels = torch.tensor(images.splits["train"]["label"])
-    weights = balanced_weights(labels, len(images.names)) if recipe.balance == "weights" else None
-    return {
-        "args": args,
-        "card": make_card(recipe, images.tested_on),
-        "data_collator": collate,
-        "processing_class": processor,
-        "compute_metrics": compute_metrics,
-        "reduce": reduce_batch,
-        "compute_loss_func": make_loss(recipe.label_smoothing, weights),
-    }
 
 
 if __name__ == "__main__":

@@ -82,6 +82,11 @@ def test_unknown_variants_and_sections_are_named(small_study):
     small_study.write_text(yaml.safe_dump(data))
     with pytest.raises(ValueError, match="no section defines the variants ghost"):
         load_study(small_study)
+    del data["sections"][0]["variants"]["ghost"]
+    data["sections"][0]["compare"] = {"by": "mae", "pairs": [["spirit", "a baseline"]]}
+    small_study.write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match="no section defines the variants spirit"):
+        load_study(small_study)
 
 
 def test_means_have_the_digits_that_their_spread_allows():
@@ -161,6 +166,9 @@ def test_variants_are_compared_by_example(monkeypatch):
     error = np.std(values) / 40**0.5
     assert low == pytest.approx(0.2 - 1.96 * error, abs=0.03) and high == pytest.approx(0.2 + 1.96 * error, abs=0.03)
     assert baseline["difference in f1"] == "-0.2500"
+    section.compare["pairs"] = [["a", "skill"]]
+    with pytest.raises(ValueError, match=r"s\.yaml: 'skill' is neither a variant nor a baseline: model, luck"):
+        comparison_rows(drawn, section)
 
 
 def test_changes_of_each_class_are_against_the_reference():

@@ -11,7 +11,15 @@ from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
 from ..images import open_image, to_rgb
-from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
+from ..loading import (
+    check_shares,
+    choose_splits,
+    code_digest,
+    decode_images,
+    encode_labels,
+    find_column,
+    load_splits,
+)
 
 # as cell counting does: raw memory, decoded once, kept by Arrow and read without a detour through Python numbers
 DECODED = Features({"pixels": Value("binary"), "label": Value("int64"), "index": Value("int64")})
@@ -105,23 +113,15 @@ def find_format(split: Dataset, image_column: str) -> str | None:
 def decode_split(
     split: Dataset, name: str, image_column: str, label_column: str, processor: BaseImageProcessor
 ) -> Dataset:
-    split = split.cast_column(image_column, Image(decode=False))  # so that a broken file can be named
-    return split.map(
-        partial(
-            decode_batch,
-            split_name=name,
-            image_column=image_column,
-            label_column=label_column,
-            size=(processor.size["height"], processor.size["width"]),
-            code=code_digest(Path(__file__).parent),
-        ),
-        batched=True,
-        batch_size=100,
-        with_indices=True,
-        remove_columns=split.column_names,
-        features=DECODED,
-        desc=f"Decoding {name}",
+    decode = partial(
+        decode_batch,
+        split_name=name,
+        image_column=image_column,
+        label_column=label_column,
+        size=(processor.size["height"], processor.size["width"]),
+        code=code_digest(Path(__file__).parent),
     )
+    return decode_images(split, name, [image_column], DECODED, decode)
 
 
 def draw_by_class(

@@ -1,5 +1,7 @@
 """Pretrained networks of timm with a new head, and what each takes for an image."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import timm
 import torch
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 from transformers.models.timm_wrapper import TimmWrapperImageProcessor
+from transformers.utils import logging
 
 from .configuration_pooled_classifier import PooledClassifierConfig
 from .modeling_pooled_classifier import PooledClassifier
@@ -38,7 +41,7 @@ def load_backbone(
 
     Raises:
         OSError: when there is no such model.
-        ValueError: when the network cannot take images of that size.
+        ValueError: when the network cannot take images of that size, or when weights other than the head's are not there.
     """
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     try:
@@ -61,19 +64,45 @@ def load_backbone(
         arguments: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
         if drop_path:
             arguments["drop_path_rate"] = drop_path
-        model = AutoModelForImageClassification.from_pretrained(
-            backbone,
-            num_labels=len(names),
-            **labels,
-            model_args=arguments,
-            pretrained_cfg=pretrained_cfg,
-            ignore_mismatched_sizes=True,
-        )
+        with errors_only():  # the new head is what is asked for, and anything else is refused below
+            model, loaded = AutoModelForImageClassification.from_pretrained(
+                backbone,
+                num_labels=len(names),
+                **labels,
+                model_args=arguments,
+                pretrained_cfg=pretrained_cfg,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        check_loaded(model, loaded, backbone)
         if not pretrained:
             fresh = timm.create_model(config.architecture, num_classes=len(names))
             model.timm_model.load_state_dict(fresh.state_dict())
     check_image_size(model, pretrained_cfg["input_size"])
     return model
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+    """transformers says nothing but errors inside."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def check_loaded(model: PreTrainedModel, loaded: dict[str, Any], backbone: str) -> None:
+    """Every weight but the head's is the backbone's."""
+    head = {id(parameter) for parameter in model.timm_model.get_classifier().parameters()}
+    heads = {name for name, parameter in model.named_parameters() if id(parameter) in head}
+    fresh = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])} - heads
+    if fresh:
+        raise ValueError(
+            f"--backbone {backbone} has no weights for {', '.join(sorted(fresh)[:4])}, which would start at random; "
+            "--pooled_head true puts a head of its own on the features"
+        )
 
 
 def with_image(pretrained_cfg: dict[str, Any], image_size: int | None, crop_pct: float | None) -> dict[str, Any]:

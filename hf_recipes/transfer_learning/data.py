@@ -18,7 +18,15 @@ from transformers import BaseImageProcessor
 
 from ..images import open_image, to_rgb
 from ..intervals import members_of
-from ..loading import check_shares, choose_splits, code_digest, encode_labels, find_column, load_splits
+from ..loading import (
+    check_shares,
+    choose_splits,
+    code_digest,
+    decode_images,
+    encode_labels,
+    find_column,
+    load_splits,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,23 +145,15 @@ def load_images(
 
 
 def decode_split(split: Dataset, name: str, image_column: str, label_column: str, skip_broken: bool) -> Dataset:
-    split = split.cast_column(image_column, Image(decode=False))  # so that a broken file can be named
-    return split.map(
-        partial(
-            decode_batch,
-            split_name=name,
-            image_column=image_column,
-            label_column=label_column,
-            skip_broken=skip_broken,
-            code=code_digest(Path(__file__).parent),
-        ),
-        batched=True,
-        batch_size=100,
-        with_indices=True,
-        remove_columns=split.column_names,
-        features=DECODED,
-        desc=f"Decoding {name}",
+    decode = partial(
+        decode_batch,
+        split_name=name,
+        image_column=image_column,
+        label_column=label_column,
+        skip_broken=skip_broken,
+        code=code_digest(Path(__file__).parent),
     )
+    return decode_images(split, name, [image_column], DECODED, decode)
 
 
 def decode_batch(
@@ -265,9 +265,9 @@ def draw_by_class(
     return drawn, np.setdiff1d(rows, drawn)
 
 
-def repeat_rare_classes(split: Dataset, column: str = "label") -> Dataset:
+def repeat_rare_classes(split: Dataset) -> Dataset:
     """Rows of every class repeated until it has as many as the commonest."""
-    labels = np.asarray(split[column])
+    labels = np.asarray(split["label"])
     most = np.bincount(labels).max()
     return split.select(
         np.concatenate([np.resize(np.flatnonzero(labels == label), most) for label in np.unique(labels)])
@@ -300,6 +300,11 @@ def as_pictures(split: Dataset) -> Dataset:
         }
 
     return split.with_transform(transform)
+
+
+def as_features(split: Dataset) -> Dataset:
+    """Rows of `features` (see `add_features`), `labels` and `index`."""
+    return split.select_columns(["features", "label", "index"]).rename_column("label", "labels").with_format("torch")
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:

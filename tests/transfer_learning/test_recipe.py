@@ -79,9 +79,26 @@ def test_every_strategy_ends_in_a_model_that_others_load(options, run_transfer, 
     assert 0 < results["trained_parameters"] <= results["parameters"] and results["train_examples"] == 51
 
 
-def test_a_probe_refuses_what_needs_the_images(run_transfer, tmp_path):
-    with pytest.raises(ValueError, match="--mixup: a linear_probe trains on features"):
-        run_transfer(tmp_path, strategy="linear_probe", mixup=0.2)
+@pytest.mark.parametrize(
+    ("strategy", "option", "value"),
+    [
+        ("linear_probe", "mixup", 0.2),
+        ("linear_probe", "augmentation", "light"),
+        ("linear_probe", "layer_decay", 0.8),
+        ("full", "stages", 1),
+        ("partial", "lora_rank", 4),
+    ],
+)
+def test_options_that_a_strategy_does_not_read_are_refused(strategy, option, value, run_transfer, tmp_path):
+    with pytest.raises(ValueError, match=f"--{option} is of no use to --strategy {strategy}; it is for "):
+        run_transfer(tmp_path, strategy=strategy, **{option: value})
+
+
+def test_the_optimiser_is_the_one_that_is_asked_for(run_transfer, tmp_path):
+    run_transfer(tmp_path, num_train_epochs=1, optim="sgd", optim_args="momentum=0.9", layer_decay=0.5)
+    (checkpoint,) = tmp_path.glob("checkpoint-*")
+    groups = torch.load(checkpoint / "optimizer.pt")["param_groups"]
+    assert len(groups) > 2 and {group["momentum"] for group in groups} == {0.9}
 
 
 def test_hard_classes_are_checked(run_transfer, tmp_path):

@@ -1,6 +1,8 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 from peft.tuners.lora import LoraLayer
 
@@ -92,8 +94,6 @@ def test_unfreezing_goes_from_the_head_down(model):
 
 
 def test_a_backbone_keeps_its_weights_and_its_own_preprocessing(backbone, resnet):
-    import safetensors.torch
-
     for folder, pooled in ((backbone, False), (resnet, True)):
         model = load_backbone(str(folder), NAMES, image_size=48, crop_pct=0.9, pooled_head=pooled)
         config = make_processor(model).data_config
@@ -111,6 +111,15 @@ def test_a_control_has_the_initial_weights_of_timm(backbone):
         if ours.ndim == 4:
             assert not ours.equal(theirs)
             assert 0.5 < ours.std() / theirs.std() < 2, name  # the test's backbone has initial weights as well
+
+
+def test_weights_that_are_missing_never_start_at_random_unsaid(backbone, tmp_path):
+    folder = shutil.copytree(backbone, tmp_path / "backbone")
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    del weights["conv_head.weight"]
+    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"has no weights for timm_model\.conv_head\.weight, .* --pooled_head true"):
+        load_backbone(str(folder), NAMES)
 
 
 def test_bad_backbones_and_sizes(backbone, tmp_path):

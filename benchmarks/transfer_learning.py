@@ -1,0 +1,88 @@
+"""What the library costs around a fine-tuning: each line is a ratio, the median of alternating pairs, or a speed.
+
+    python benchmarks/transfer_learning.py
+
+Trainer's samples a second against a bare loop over the same batches (aim: at least 0.95); the input pipeline's, with decoding and
+augmentation, against those that the training consumes (at least 1: the pipeline is never slower than the network); and how many
+images a second train. The configuration is recipes/transfer_learning/full.yaml, the images are random and the network has
+EfficientNet-Lite0's initial weights, which cost what pretrained ones do.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import timm
+from datasets import Dataset, DatasetDict
+from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
+
+from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+from hf_recipes.run import keep_freed_memory
+from hf_recipes.training import RecipeTrainer
+from hf_recipes.transfer_learning.backbones import make_processor
+from hf_recipes.transfer_learning.data import DECODED, LoadedImages
+
+PAIRS, STEPS, SIDE = 5, 10, 180
+NAMES = ["first", "second"]
+
+
+def save_backbone(folder: Path) -> Path:
+    """A repository of timm with initial weights."""
+    model = timm.create_model("tf_efficientnet_lite0")
+    config = {"architecture": "tf_efficientnet_lite0", "num_classes": 1000, "pretrained_cfg": model.pretrained_cfg}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def random_images(number: int) -> Dataset:
+    """Rows as `load_images` makes them."""
+    pixels = np.random.default_rng(0).integers(0, 255, (number, SIDE * SIDE * 3), dtype=np.uint8)
+    rows = {"pixels": [row.tobytes() for row in pixels], "label": [n % len(NAMES) for n in range(number)]}
+    rows |= {"width": [SIDE] * number, "height": [SIDE] * number, "index": list(range(number))}
+    rows |= {"hash": [b""] * number, "digest": [b""] * number, "split": ["train"] * number}
+    return Dataset.from_dict(rows, features=DECODED)
+
+
+def make_trainer(module, folder: Path) -> RecipeTrainer:
+    """The trainer of the recipe, for one pass over so many random images that it makes `STEPS` steps."""
+    config = ["--config", str(RECIPES / "transfer_learning/full.yaml"), "--backbone", str(folder / "backbone")]
+    quiet = ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--max_steps", str(STEPS)]
+    parser = RecipeParser((module.TransferArguments, RecipeTrainingArguments))
+    recipe, args = parser.parse([*config, *quiet, "--output_dir", str(folder / "run")])
+    splits = DatasetDict(train=random_images(STEPS * args.per_device_train_batch_size), validation=random_images(10))
+    images = LoadedImages(splits, NAMES, [], 0, None)
+    model = module.make_model(recipe, NAMES, pretrained=True)
+    return module.make_trainer(recipe, args, images, model, make_processor(model), DatasetDict())
+
+
+def time_input_pipeline(trainer: RecipeTrainer) -> float:
+    start = time.perf_counter()
+    for batch in trainer.get_train_dataloader():
+        trainer.augment(batch, trainer.batch_generator())
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    keep_freed_memory()
+    module = load_recipe("transfer_learning")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_backbone(folder / "backbone")
+        show_trainer_against_bare_loop(lambda: make_trainer(module, folder), PAIRS)
+        training, ratios = [], []
+        for _ in range(PAIRS):
+            training.append(time_trainer(make_trainer(module, folder)))
+            ratios.append(training[-1] / time_input_pipeline(make_trainer(module, folder)))
+        show("images a second of the input pipeline alone / of the training", ratios, "at least 1")
+        args = make_trainer(module, folder).args
+    images = STEPS * args.per_device_train_batch_size
+    print(f"training: {images / np.median(training):.0f} images a second in {args.trained_precision}")
+
+
+if __name__ == "__main__":
+    main()
