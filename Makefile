@@ -36,3 +36,4 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/cell_counting.py
 	$(BIN)/python benchmarks/cifar10.py
 	$(BIN)/python benchmarks/transfer_learning.py
+	$(BIN)/python benchmarks/super_resolution.py

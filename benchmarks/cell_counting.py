@@ -7,8 +7,6 @@ second against the bare forward pass (at least 0.8); peak memory of an evaluatio
 1.10). The network is the one of recipes/cell_counting/unet.yaml, in the precision that this machine trains in.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 import yaml
-from pairs import show, show_trainer_against_bare_loop
+from pairs import peak_memory, show, show_trainer_against_bare_loop
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
 from hf_recipes.arguments import RecipeTrainingArguments
@@ -98,17 +96,9 @@ def time_forward(counter: CellCountingPipeline, image: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory(images: int) -> float:
-    """Peak resident memory in GB of an evaluation in a process of its own."""
-    script = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import cell_counting as benchmark\n"
-        "benchmark.make_trainer(sys.argv[2], int(sys.argv[3])).evaluate()\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
-    )
+def evaluate(images: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-c", script, str(Path(__file__).parent), folder, str(images)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+        make_trainer(folder, images).evaluate()
 
 
 def main() -> None:
@@ -120,7 +110,8 @@ def main() -> None:
     time_forward(counter, image), time_pipeline(counter, image)
     ratios = [time_forward(counter, image) / time_pipeline(counter, image) for _ in range(PAIRS)]
     show("pipeline's images a second / bare forward pass", ratios, "at least 0.8")
-    show("peak memory of an evaluation, 1,000 images / 100", [peak_memory(1000) / peak_memory(100)], "at most 1.10")
+    many, few = (peak_memory("cell_counting", f"evaluate({images})") for images in (1000, 100))
+    show("peak memory of an evaluation, 1,000 images / 100", [many / few], "at most 1.10")
 
 
 if __name__ == "__main__":

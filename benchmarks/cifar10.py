@@ -9,11 +9,16 @@ the precision that this machine trains in; the images are random.
 """
 
 import tempfile
-import time
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
+from pairs import (
+    RECIPES,
+    load_recipe,
+    show_input_pipeline_against_training,
+    show_trainer_against_bare_loop,
+    time_trainer,
+)
 
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.cifar10.data import DECODED, LoadedImages, make_processor
@@ -43,23 +48,12 @@ def make_trainer(module, folder: str, *options: str) -> RecipeTrainer:
     return module.make_trainer(recipe, args, images, processor)
 
 
-def time_input_pipeline(trainer: RecipeTrainer) -> float:
-    start = time.perf_counter()
-    for batch in trainer.get_train_dataloader():
-        trainer.augment(batch, trainer.batch_generator())
-    return time.perf_counter() - start
-
-
 def main() -> None:
     keep_freed_memory()
     module = load_recipe("cifar10")
     with tempfile.TemporaryDirectory() as folder:
         show_trainer_against_bare_loop(lambda: make_trainer(module, folder), PAIRS)
-        training, ratios = [], []
-        for _ in range(PAIRS):
-            training.append(time_trainer(make_trainer(module, folder)))
-            ratios.append(training[-1] / time_input_pipeline(make_trainer(module, folder)))
-        show("images a second of the input pipeline alone / of the training", ratios, "at least 5")
+        training = show_input_pipeline_against_training(lambda: make_trainer(module, folder), PAIRS, "at least 5")
         wide = [time_trainer(make_trainer(module, folder, "--widths", "64", "256", "256")) for _ in range(2)]
         args = make_trainer(module, folder).args
     images = STEPS * args.per_device_train_batch_size

@@ -2,6 +2,7 @@
 Trainer against a bare loop."""
 
 import importlib.util
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -38,6 +39,25 @@ def show_trainer_against_bare_loop(make_trainer: Callable[[], RecipeTrainer], pa
     show("Trainer's samples a second / bare loop's", ratios, "at least 0.95")
 
 
+def show_input_pipeline_against_training(
+    make_trainer: Callable[[], RecipeTrainer], pairs: int, aim: str
+) -> list[float]:
+    """How much faster batches are made, augmentation included, than the training consumes them. The seconds of the trainings."""
+    training, ratios = [], []
+    for _ in range(pairs):
+        training.append(time_trainer(make_trainer()))
+        ratios.append(training[-1] / time_input_pipeline(make_trainer()))
+    show("images a second of the input pipeline alone / of the training", ratios, aim)
+    return training
+
+
+def time_input_pipeline(trainer: RecipeTrainer) -> float:
+    start = time.perf_counter()
+    for batch in trainer.get_train_dataloader():
+        trainer.augment(batch, trainer.batch_generator())
+    return time.perf_counter() - start
+
+
 def time_trainer(trainer: RecipeTrainer) -> float:
     trainer.train()
     return next(row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row)
@@ -68,3 +88,13 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
         optimizer.zero_grad()
         loss.item()
     return time.perf_counter() - start
+
+
+def peak_memory(module: str, call: str) -> float:
+    """Peak resident memory in GB of a call of a function of a benchmark, in a process of its own."""
+    script = (
+        f"import resource, sys; sys.path.insert(0, sys.argv[1]); import {module}\n{module}.{call}\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+    )
+    words = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1])

@@ -10,14 +10,13 @@ EfficientNet-Lite0's initial weights, which cost what pretrained ones do.
 
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import safetensors.torch
 import timm
 from datasets import Dataset, DatasetDict
-from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
+from pairs import RECIPES, load_recipe, show_input_pipeline_against_training, show_trainer_against_bare_loop
 
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.run import keep_freed_memory
@@ -60,13 +59,6 @@ def make_trainer(module, folder: Path) -> RecipeTrainer:
     return module.make_trainer(recipe, args, images, model, make_processor(model), DatasetDict())
 
 
-def time_input_pipeline(trainer: RecipeTrainer) -> float:
-    start = time.perf_counter()
-    for batch in trainer.get_train_dataloader():
-        trainer.augment(batch, trainer.batch_generator())
-    return time.perf_counter() - start
-
-
 def main() -> None:
     keep_freed_memory()
     module = load_recipe("transfer_learning")
@@ -74,11 +66,7 @@ def main() -> None:
         folder = Path(name)
         save_backbone(folder / "backbone")
         show_trainer_against_bare_loop(lambda: make_trainer(module, folder), PAIRS)
-        training, ratios = [], []
-        for _ in range(PAIRS):
-            training.append(time_trainer(make_trainer(module, folder)))
-            ratios.append(training[-1] / time_input_pipeline(make_trainer(module, folder)))
-        show("images a second of the input pipeline alone / of the training", ratios, "at least 1")
+        training = show_input_pipeline_against_training(lambda: make_trainer(module, folder), PAIRS, "at least 1")
         args = make_trainer(module, folder).args
     images = STEPS * args.per_device_train_batch_size
     print(f"training: {images / np.median(training):.0f} images a second in {args.trained_precision}")

@@ -21,6 +21,7 @@ A study is a YAML file beside the recipe's configurations:
         variants:
           unet-n8: {config: recipes/cell_counting/unet.yaml, train_size: 8}
           unet-n32:                      # a variant that another section defines
+          tuned: {config: recipes/cell_counting/unet.yaml, start_from: "variant:unet-n32"}  # the folder of its run with the same seed
 
 A run's results are kept in `model_cards/results/TASK/VARIANT-sSEED.json` with a digest of its options; a run whose file
 is there with the same digest is not run again. The page, `model_cards/TASK.md`, is made of these files only (see `study_page`).
@@ -44,6 +45,7 @@ from .model_card import describe_hardware, format_cell
 logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
+SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
 CARD_ONLY = ("dataset_name", "dataset_url", "dataset_license")  # options that change a card and no result
 
 
@@ -55,11 +57,13 @@ class Variant:
     config: Path
     options: dict[str, Any]
     seeds: list[int]
+    sources: dict[str, "Variant"] = field(default_factory=dict)  # by option: the variants whose runs it goes on from
 
     def digest(self, seed: int) -> str:
         """Of everything that the repository says of a run; where the data lie on this machine is not part of it."""
         options = yaml.safe_load(self.config.read_text()) | self.options | {"seed": seed}
         options = {key: value for key, value in options.items() if key not in (*CARD_ONLY, "output_dir")}
+        options |= {key: source.digest(seed) for key, source in self.sources.items()}
         return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -92,6 +96,10 @@ class Study:
     @property
     def task(self) -> str:
         return self.recipe.stem
+
+    def folder(self, variant: Variant, seed: int) -> Path:
+        """Of a run on this machine."""
+        return OUTPUTS / self.task / f"{variant.name}-s{seed}-{variant.digest(seed)[:6]}"
 
     def result_file(self, variant: str, seed: int) -> Path:
         return CARDS / "results" / self.task / f"{variant}-s{seed}.json"
@@ -132,11 +140,20 @@ def load_study(file: Path) -> Study:
     named += [[section.reference] for section in sections if section.reference]
     # the second of a pair may be a baseline of the first one's runs
     named += [[first for first, _ in section.compare.get("pairs", [])] for section in sections]
+    named += [[value.removeprefix(SOURCE)] for each in variants.values() for value in source_options(each).values()]
     missing = {name for names in named for name in names} - variants.keys()
     if missing:
         raise ValueError(f"{file}: no section defines the variants {', '.join(sorted(missing))}")
+    for variant in variants.values():
+        for key, value in source_options(variant).items():
+            variant.sources[key] = variants[value.removeprefix(SOURCE)]
+            del variant.options[key]
     title, summary = data.get("title", file.stem), data.get("summary", "")
     return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants)
+
+
+def source_options(variant: Variant) -> dict[str, str]:
+    return {key: value for key, value in variant.options.items() if str(value).startswith(SOURCE)}
 
 
 def run_study(
@@ -197,12 +214,17 @@ def check_passed_on(options: list[str]) -> None:
 
 
 def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str]) -> dict[str, Any]:
-    """Train and test in a process of its own; a run that was interrupted goes on."""
-    folder = OUTPUTS / study.task / f"{variant.name}-s{seed}-{variant.digest(seed)[:6]}"
+    """Train and test in a process of its own; a run that was interrupted goes on. Runs that it starts from and whose folders are not
+    on this machine are run first."""
+    folder, starts = study.folder(variant, seed), {}
+    for key, source in variant.sources.items():
+        starts[key] = study.folder(source, seed)
+        if not (starts[key] / "all_results.json").exists():
+            run_variant(study, source, seed, passed_on)
     folder.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", study.recipe]
     words += ["--config", variant.config]
-    for key, value in {**variant.options, "seed": seed, "output_dir": folder, "disable_tqdm": True}.items():
+    for key, value in {**variant.options, **starts, "seed": seed, "output_dir": folder, "disable_tqdm": True}.items():
         words += [f"--{key}", *(value if isinstance(value, list) else [value])]
     log = folder / "log.txt"
     with log.open("a") as output:

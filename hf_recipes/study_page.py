@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
 from .intervals import interval, resample
@@ -218,6 +219,10 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
             for place, mean, name in zip(x, means, done):
                 axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
         axis.set(xscale="log", xlabel=AXES.get(key, key), ylabel=title)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
+        axis.minorticks_off()
+        axis.margins(x=0.15)  # room for the names
         axis.grid(alpha=0.3)
     if section.lines:
         axes[0, 0].legend(frameon=False)

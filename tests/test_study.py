@@ -1,5 +1,7 @@
 import json
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +88,36 @@ def test_unknown_variants_and_sections_are_named(small_study):
     data["sections"][0]["compare"] = {"by": "mae", "pairs": [["spirit", "a baseline"]]}
     small_study.write_text(yaml.safe_dump(data))
     with pytest.raises(ValueError, match="no section defines the variants spirit"):
+        load_study(small_study)
+
+
+def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
+    data = yaml.safe_load(small_study.read_text())
+    variants = data["sections"][0]["variants"]
+    variants["tuned"] = {**variants["tiny"], "start_from": "variant:tiny"}
+    small_study.write_text(yaml.safe_dump(data))
+    loaded = load_study(small_study)
+    before, calls = loaded.variants["tuned"].digest(1), []
+
+    def run(words, **kwargs):
+        calls.append(dict(pairwise(words)))
+        folder = Path(calls[-1]["--output_dir"])
+        for name, text in (("all_results.json", '{"test_mae": 1.0}'), ("README.md", "")):
+            (folder / name).write_text(text)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(study.subprocess, "run", run)
+    run_study(small_study, seeds=[1], only=["tuned"])
+    assert len(calls) == 2 and "--start_from" not in calls[0]  # the source first, since its folder is not here
+    assert calls[1]["--start_from"] == calls[0]["--output_dir"] and calls[1]["--seed"] == "1"
+    run_study(small_study, seeds=[0, 1])
+    assert len(calls) == 4  # seed 0 of both; nothing is run twice
+    data["sections"][0]["variants"]["tiny"]["sigma"] = 3.0  # another source is another run
+    small_study.write_text(yaml.safe_dump(data))
+    assert load_study(small_study).variants["tuned"].digest(1) != before
+    data["sections"][0]["variants"]["tuned"]["start_from"] = "variant:nobody"
+    small_study.write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match="no section defines the variants nobody"):
         load_study(small_study)
 
 
