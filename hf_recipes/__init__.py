@@ -14,6 +14,9 @@ PUBLIC = {
     "CifarClassifierConfig": "cifar10.configuration_cifar_classifier",
     "PooledClassifier": "transfer_learning.modeling_pooled_classifier",
     "PooledClassifierConfig": "transfer_learning.configuration_pooled_classifier",
+    "SuperResolver": "super_resolution.modeling_super_resolver",
+    "SuperResolverConfig": "super_resolution.configuration_super_resolver",
+    "SuperResolutionPipeline": "super_resolution.pipeline_super_resolution",
 }
 
 __all__ = list(PUBLIC)

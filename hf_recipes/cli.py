@@ -42,6 +42,21 @@ def build_parser() -> argparse.ArgumentParser:
     classify.add_argument("--top", type=int, default=3, help="classes to show")
     classify.set_defaults(call=classify_images)
 
+    upscale = commands.add_parser(
+        "upscale",
+        parents=[on_images],
+        help="make images larger",
+        description="Make images larger. Each is saved as NAME-xSCALE.png beside the original, or where --output says.",
+        epilog="example: hf-recipes upscale photo.png --model outputs/super_resolution_light_x2 --output large.png",
+    )
+    upscale.add_argument("--output", metavar="PLACE", help="a file for one image, a folder for several")
+    upscale.add_argument("--scale", type=int, help="what the result should be; an error if the model makes another")
+    upscale.add_argument("--tile-size", type=int, default=256, help="pixels of a tile; the smaller, the less memory")
+    upscale.add_argument(
+        "--self-ensemble", action="store_true", help="the mean over turns and mirror images; 8 times the work"
+    )
+    upscale.set_defaults(call=upscale_images)
+
     study = commands.add_parser(
         "study",
         help="run the variants of a study over seeds and write its page",
@@ -144,6 +159,39 @@ def classify_images(args: argparse.Namespace) -> int:
         return "  ".join([image, *(f"{each['label']} {each['score']:.3f}" for each in classes)])
 
     return print_each(images, classify)
+
+
+def upscale_images(args: argparse.Namespace) -> int:
+    from . import SuperResolutionPipeline, SuperResolver
+
+    silence_transformers()
+    images = expand(args.images)
+    upscaler = SuperResolutionPipeline(model=SuperResolver.from_pretrained(args.model), device=args.device)
+    files = upscaled_files(images, args.output, upscaler.model.config.scale)
+
+    def upscale(image: str) -> str:
+        result = upscaler(image, scale=args.scale, tile_size=args.tile_size, self_ensemble=args.self_ensemble)
+        files[image].parent.mkdir(parents=True, exist_ok=True)
+        result.save(files[image])
+        row = {"image": image, "output": str(files[image]), "width": result.width, "height": result.height}
+        return json.dumps(row) if args.json else f"{files[image]}  {result.width} x {result.height}"
+
+    return print_each(images, upscale)
+
+
+def upscaled_files(images: list[str], output: str | None, scale: int) -> dict[str, Path]:
+    """The file that each image is saved as; never one of the images."""
+    single = output is not None and len(images) == 1 and Path(output).suffix != "" and not Path(output).is_dir()
+    files: dict[str, Path] = {}
+    for image in dict.fromkeys(images):
+        name = Path(image).stem if not is_url(image) else Path(image.split("?")[0]).stem
+        folder = Path(output) if output else Path() if is_url(image) else Path(image).parent
+        target, number = Path(output) if single else folder / f"{name}-x{scale}.png", 1
+        while target in files.values():
+            number += 1
+            target = folder / f"{name}-x{scale}-{number}.png"
+        files[image] = target
+    return files
 
 
 def silence_transformers() -> None:

@@ -1,0 +1,211 @@
+"""What a super-resolution network gains over interpolation, and where: tables and figures for its card."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..figures import MUTED, PALETTE, new_figure
+from ..model_card import Report, Section
+from .data import to_arrays, to_tensor
+from .metrics import METRICS, PUBLISHED_BICUBIC, judge, to_images
+from .modeling_super_resolver import SuperResolver
+from .resize import resize_bicubic, resize_lanczos
+from .vgg import Lpips
+
+NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "B100"}  # as papers write them
+CROP = 48  # pixels of a detail's side
+
+
+def analyse(trainer, predictions, test: Dataset, lpips: Lpips | None) -> Report:
+    """The report of a test.
+
+    Args:
+        trainer: holds the reloaded model.
+        predictions: of `trainer.predict(test)`; what it measured is in the results already.
+        test: decoded images.
+        lpips: measures the perceptual distance as well, where given.
+    """
+    model = trainer.model
+    scale = model.config.scale
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "this model": lambda low: enlarge(model, low),
+        "bicubic": lambda low: resize_bicubic(low, scale),
+        "Lanczos": lambda low: resize_lanczos(low, scale),
+    }
+    rows = [measure_image(row, scale, methods, lpips) for row in test]
+    gaining = sorted(range(len(rows)), key=lambda place: -rows[place]["best"][0])[:3]
+    losing = sorted(range(len(rows)), key=lambda place: rows[place]["worst"][0])[:3]
+    best, worst = (
+        [(place, rows[place][kind][1]) for place in places] for kind, places in (("best", gaining), ("worst", losing))
+    )
+    report = Report(
+        baselines={name: means_by_source(rows, name) for name in ("bicubic", "Lanczos")},
+        measured={
+            **{f"test_{key}": value for key, value in means_by_source(rows, "this model").items() if "lpips" in key},
+            "multiply_adds": count_multiply_adds(model),
+            "receptive_field": 2 * model.reach + 1,
+            "seconds_a_megapixel": time_megapixel(model),
+        },
+    )
+    report.sections = [
+        Section("By benchmark", describe_protocol(scale, rows, lpips), table_by_source(rows, list(methods))),
+        Section(
+            "Gain over bicubic interpolation",
+            "Of each test image, in dB of the luminance: images of fine, regular detail gain most, smooth ones least.",
+            figure=plot_gains(rows),
+        ),
+        Section(
+            "Where it gains",
+            "The details of the test images whose squared error falls most against bicubic interpolation, one of an image.",
+            figure=show_details(test, scale, methods, best),
+        ),
+        Section(
+            "Where it loses",
+            "Those where it falls least, or grows.",
+            figure=show_details(test, scale, methods, worst),
+        ),
+    ]
+    low, _ = to_arrays(test[0], scale)
+    report.images["example.png"] = Image.fromarray(low)
+    report.picture = show_details(test, scale, methods, best[:1])
+    return report
+
+
+def enlarge(model: SuperResolver, low: np.ndarray) -> np.ndarray:
+    """uint8 `(height, width, 3)`, whole."""
+    with torch.no_grad():
+        pixel_values = to_tensor(low)[None].to(model.device)
+        return to_images(model(pixel_values).reconstruction)[0]
+
+
+def measure_image(row: dict[str, Any], scale: int, methods: dict[str, Callable], lpips: Lpips | None) -> dict[str, Any]:
+    """Metrics of each method on one test image, and the detail that gains most and the one that gains least."""
+    low, high = to_arrays(row, scale)
+    images = {name: enlarged(low) for name, enlarged in methods.items()}
+    metrics = {name: judge(image, high, scale) for name, image in images.items()}
+    if lpips is not None:
+        for name, image in images.items():
+            metrics[name]["lpips"] = lpips(to_tensor(image), to_tensor(high))
+    errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in ("this model", "bicubic")}
+    falls = mean_of_details(errors["bicubic"] - errors["this model"], CROP)
+    return {
+        "source": row["source"],
+        "metrics": metrics,
+        "gain": metrics["this model"]["psnr"] - metrics["bicubic"]["psnr"],
+        "best": (float(falls.max()), np.unravel_index(falls.argmax(), falls.shape)),
+        "worst": (float(falls.min()), np.unravel_index(falls.argmin(), falls.shape)),
+    }
+
+
+def mean_of_details(values: np.ndarray, side: int) -> np.ndarray:
+    """The mean over every square of `side` pixels, `(height - side + 1, width - side + 1)`; over less where the image is smaller."""
+    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    height, width = (min(side, each) for each in values.shape)
+    total = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    return total / (height * width)
+
+
+def means_by_source(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
+    """`set5_psnr` and so on; without the benchmark's name where the images have none."""
+    means = {}
+    for source in dict.fromkeys(row["source"] for row in rows):
+        of = [row["metrics"][method] for row in rows if row["source"] == source]
+        means |= {f"{source}_{key}" if source else key: float(np.mean([each[key] for each in of])) for key in of[0]}
+    return means
+
+
+def table_by_source(rows: list[dict[str, Any]], methods: list[str]) -> list[dict[str, Any]]:
+    table = []
+    for source in dict.fromkeys(row["source"] for row in rows):
+        for method in methods:
+            means = means_by_source([row for row in rows if row["source"] == source], method)
+            of = {key.removeprefix(f"{source}_"): value for key, value in means.items()}
+            table.append(
+                {"benchmark": NAMES.get(source, source or "test"), "": method}
+                | {name: f"{of[key]:.2f}" if key != "ssim" else f"{of[key]:.4f}" for key, name in METRICS.items()}
+                | ({"LPIPS": f"{of['lpips']:.4f}"} if "lpips" in of else {})
+            )
+    return table
+
+
+def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | None) -> str:
+    text = (
+        "Protocol `y_channel_matlab`: PSNR and SSIM of the luminance (ITU-R BT.601, studio range; a gray image is its own), a border of "
+        f"{scale} pixels left out, small images as the benchmarks give them."
+    )
+    checks = []
+    for source, value in ((each, means_by_source(rows, "bicubic").get(f"{each}_psnr")) for each in PUBLISHED_BICUBIC):
+        if value is not None:
+            published = PUBLISHED_BICUBIC[source][scale]
+            checks.append(f"{NAMES[source]} {value:.2f} (published {published:.2f})")
+    if checks:
+        text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
+    if lpips is not None:
+        text += (
+            " LPIPS has the paper's linear layers on the features of a VGG16 whose weights may be others than the paper's: it compares "
+            "these rows with each other, not with published ones; lower is better."
+        )
+    return text
+
+
+def count_multiply_adds(model: SuperResolver) -> int:
+    """For a result of 1280 x 720 pixels, as papers count them."""
+    size = (720 // model.config.scale, 1280 // model.config.scale)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, *size, device=model.device))
+    return counter.get_total_flops() // 2
+
+
+def time_megapixel(model: SuperResolver, runs: int = 5) -> float:
+    """Median seconds for a result of 1024 x 1024 pixels."""
+    side = 1024 // model.config.scale
+    image, seconds = torch.rand(1, 3, side, side, device=model.device), []
+    with torch.no_grad():
+        for _ in range(runs + 1):
+            start = time.perf_counter()
+            model(image).reconstruction.sum().item()  # waits for an accelerator
+            seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:]) * 2**20 / (side * model.config.scale) ** 2
+
+
+# -- figures ---------------------------------------------------------------------------------------
+def plot_gains(rows: list[dict[str, Any]]):
+    figure, axes = new_figure(1, 1, 6.0, 3.4)
+    axis = axes[0, 0]
+    for color, source in zip(PALETTE, dict.fromkeys(row["source"] for row in rows)):
+        of = [row for row in rows if row["source"] == source]
+        bicubic = [row["metrics"]["bicubic"]["psnr"] for row in of]
+        axis.scatter(bicubic, [row["gain"] for row in of], s=14, color=color, label=NAMES.get(source, source))
+    axis.axhline(0, color=MUTED, linewidth=1)
+    axis.set(xlabel="PSNR of bicubic interpolation, dB", ylabel="gain, dB")
+    axis.grid(alpha=0.3)
+    if any(row["source"] for row in rows):
+        axis.legend(frameon=False)
+    return figure
+
+
+def show_details(test: Dataset, scale: int, methods: dict[str, Callable], details: list[tuple[int, tuple[int, int]]]):
+    """A row of pictures for each detail: the image, bicubic interpolation, this model.
+
+    Args:
+        test: decoded images.
+        scale: of the model.
+        methods: what enlarges a small image, by name.
+        details: the place of a test image, and row and column of the detail's upper left corner.
+    """
+    figure, axes = new_figure(len(details), 3, 2.0, 2.1)
+    for line, (place, (top, left)) in zip(axes, details):
+        low, high = to_arrays(test[place], scale)
+        pictures = {"original": high, "bicubic": methods["bicubic"](low), "this model": methods["this model"](low)}
+        for axis, (name, picture) in zip(line, pictures.items()):
+            axis.imshow(picture[top : top + CROP, left : left + CROP], interpolation="nearest")
+            axis.axis("off")
+            axis.set_title(name, size=8)
+    return figure

@@ -1,0 +1,89 @@
+"""What the cards of super-resolution networks say beyond the numbers of their run."""
+
+from typing import Any
+
+from ..model_card import CardInfo, describe_data
+from .analysis import NAMES
+from .metrics import METRICS
+
+# last part of a folder or id -> its name, source and licence
+KNOWN_DATA = {
+    "bsds400": (
+        "BSDS500, its 400 images for training and testing (disjoint from B100)",
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/",
+        "other",
+    ),
+}
+SUMMARIES = {
+    "srcnn": "Three convolutions on the interpolated image (SRCNN), which add to it what interpolation leaves out.",
+    "espcn": "Three convolutions on the small image and one shuffle of channels into pixels (ESPCN), added to bicubic interpolation.",
+    "light": "{blocks} residual blocks of {width} channels on the small image and one shuffle of channels into pixels, added to bicubic "
+    "interpolation.",
+}
+CITATIONS = {
+    "srcnn": "Dong et al., Learning a deep convolutional network for image super-resolution, 2014.",
+    "espcn": "Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network, 2016.",
+    "light": "Lim et al., Enhanced deep residual networks for single image super-resolution, 2017.",
+}
+SNIPPET = """
+from huggingface_hub import hf_hub_download
+from transformers import pipeline
+
+upscale = pipeline("image-to-image", model="{model_id}", trust_remote_code=True)
+image = hf_hub_download("{model_id}", "example.png")  # or any image of your own
+upscale(image).save("large.png")
+"""
+
+
+def make_card(recipe: Any, tested_on: str, sources: list[str]) -> CardInfo:
+    """The card of a run of `recipes/super_resolution.py`, from its arguments and from what the test is.
+
+    Args:
+        recipe: the arguments.
+        tested_on: what the test is.
+        sources: its benchmarks, or one empty name.
+    """
+    data = describe_data(recipe, KNOWN_DATA)
+    metrics = {
+        f"{source}_{key}" if source else key: f"{NAMES.get(source, source)} {METRICS[key]}".strip()
+        for key in ("psnr", "ssim")
+        for source in sources
+    }
+    citation = CITATIONS[recipe.architecture]
+    if recipe.perceptual_weight:
+        citation += (
+            " Johnson, Alahi and Fei-Fei, Perceptual losses for real-time style transfer and super-resolution, 2016."
+        )
+    return CardInfo(
+        title=f"Super-resolution x{recipe.scale} ({recipe.architecture})",
+        summary=f"Makes photographs {recipe.scale} times as wide and high. "
+        + SUMMARIES[recipe.architecture].format(blocks=recipe.blocks, width=recipe.width)
+        + describe_training(recipe),
+        pipeline_task="image-to-image",
+        auto_class="AutoModelForImageToImage",
+        metrics=metrics
+        | {"psnr": METRICS["psnr"], "ssim": METRICS["ssim"]},  # those of the validation have no benchmark's name
+        snippet=SNIPPET,
+        **data,
+        tested_on=tested_on,
+        recipe="recipes/super_resolution.py",
+        limitations=[
+            "It was trained on small images that bicubic interpolation made: photographs with noise, blur or JPEG artefacts of their "
+            "own get these enlarged as well.",
+            f"It makes images {recipe.scale} times as large and nothing else.",
+            "What it adds is likely, not true: do not read faces, plates or text from it.",
+        ],
+        citation=citation,
+        pipeline_tag="image-to-image",
+    )
+
+
+def describe_training(recipe: Any) -> str:
+    """What it was trained on, in a sentence."""
+    parts = [f"the {'mean absolute' if recipe.pixel_loss == 'l1' else 'Charbonnier'} error of pixels"]
+    if recipe.perceptual_weight:
+        layers = ", ".join(recipe.perceptual_layers)
+        parts.append(f"{recipe.perceptual_weight} times the relative error of VGG16's features ({layers})")
+    if recipe.frequency_weight:
+        parts.append(f"{recipe.frequency_weight} times the error of frequencies")
+    return f" Trained on {' plus '.join(parts)}."

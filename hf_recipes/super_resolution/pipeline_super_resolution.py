@@ -1,0 +1,173 @@
+"""Making images larger in one call. This file travels to the Hub with the weights."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.utils import httpx
+from PIL import Image, ImageOps
+from torch.nn import functional as F
+from transformers import Pipeline
+
+MOST = {"uint8": 255, "uint16": 65535}  # of a channel, by type of number
+
+
+class SuperResolutionPipeline(Pipeline):
+    """Makes paths, URLs, PIL images, arrays, and lists or data sets of them larger (task `image-to-image`).
+
+    ```python
+    >>> upscale = pipeline("image-to-image", model="me/super-resolver", trust_remote_code=True)
+    >>> upscale("small.png")
+    <PIL.Image.Image image mode=RGB size=1024x768>
+    ```
+
+    The image is enlarged in tiles, each read with as many pixels around it as the network looks at, so that the result is that of
+    the whole image and the memory grows with nothing but the image's pixels.
+
+    Gray, 16-bit gray and alpha channels are kept; palettes become RGB, or RGBA where a colour is transparent; other modes become
+    RGB. An alpha channel is interpolated (bicubic). Arrays are uint8 or uint16, `(height, width)` or with 1 to 4 channels, and give
+    arrays of their kind.
+
+    Args of a call:
+        scale (`int`): what the result should be; an error where the weights are for another.
+        tile_size (`int`): side of a tile in pixels of the small image, 256 by default.
+        self_ensemble (`bool`): the mean over the image's four turns and their mirror images (Timofte et al. 2016); 8 times the work.
+        timeout (`float`): seconds to wait for a URL.
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.model.eval()
+
+    def _sanitize_parameters(
+        self, scale=None, tile_size=None, self_ensemble=None, timeout=None
+    ) -> tuple[dict, dict, dict]:
+        trained = self.model.config.scale
+        if scale is not None and scale != trained:
+            raise ValueError(f"these weights make images {trained} times as large, and not {scale} times; load others")
+        if tile_size is not None and tile_size < 1:
+            raise ValueError(f"tile_size is {tile_size}; it is at least 1")
+        forward = {"tile_size": tile_size, "self_ensemble": self_ensemble}
+        return (
+            {} if timeout is None else {"timeout": timeout},
+            {key: value for key, value in forward.items() if value is not None},
+            {},
+        )
+
+    def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Any]:
+        name = str(image) if isinstance(image, (str, Path)) else type(image).__name__
+        if isinstance(image, dict) and "image" in image:
+            image = image["image"]
+        try:
+            if isinstance(image, (str, Path)):
+                image = read_image(str(image), timeout)
+            is_array = not isinstance(image, Image.Image)
+            return {"array": check_array(np.asarray(image if is_array else to_plain_mode(image))), "is_array": is_array}
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, httpx.HTTPError) as error:
+            raise ValueError(f"cannot enlarge {name}: {error}") from error
+
+    def _forward(self, model_inputs: dict, tile_size: int = 256, self_ensemble: bool = False) -> dict[str, Any]:
+        array, scale, reach = model_inputs["array"], self.model.config.scale, self.model.reach
+        height, width = array.shape[:2]
+        enlarged = np.empty((scale * height, scale * width, *array.shape[2:]), array.dtype)
+        for top in range(0, height, tile_size):
+            for left in range(0, width, tile_size):
+                above, before = max(top - reach, 0), max(left - reach, 0)
+                part = array[above : top + tile_size + reach, before : left + tile_size + reach]
+                tile = self.enlarge(part, self_ensemble)
+                rows, columns = (
+                    slice(scale * start, scale * min(start + tile_size, side))
+                    for start, side in ((top, height), (left, width))
+                )
+                first, second = scale * (top - above), scale * (left - before)
+                enlarged[rows, columns] = tile[
+                    first : first + rows.stop - rows.start, second : second + columns.stop - columns.start
+                ]
+        return {"array": enlarged, "is_array": model_inputs["is_array"]}
+
+    def enlarge(self, part: np.ndarray, self_ensemble: bool) -> np.ndarray:
+        """A tile `(height, width)` or `(height, width, channels)` in its own type of number."""
+        most = MOST[part.dtype.name]
+        values = torch.from_numpy(part.reshape(*part.shape[:2], -1).astype(np.float32) / most).movedim(-1, 0)[None]
+        values = values.to(self.device, self.model.dtype)
+        colours = 1 if values.shape[1] < 3 else 3  # 2 and 4 channels have alpha as their last
+        image = self.predict(values[:, :colours].expand(-1, 3, -1, -1), self_ensemble)
+        parts = [image if colours == 3 else image.mean(1, keepdim=True)]
+        if values.shape[1] > colours:
+            alpha = values[:, colours:].float()
+            parts.append(F.interpolate(alpha, scale_factor=self.model.config.scale, mode="bicubic", antialias=True))
+        result = (torch.cat(parts, 1)[0].clamp(0, 1) * most).round().movedim(0, -1).cpu().numpy().astype(part.dtype)
+        return result.reshape(*result.shape[:2], *part.shape[2:])
+
+    def predict(self, pixel_values: torch.Tensor, self_ensemble: bool) -> torch.Tensor:
+        if not self_ensemble:
+            return self.model(pixel_values).reconstruction.float()
+        total: Any = 0
+        for turns in range(4):
+            for mirrored in (False, True):
+                view = torch.rot90(pixel_values, turns, (2, 3))
+                result = self.model(view.flip(-1) if mirrored else view).reconstruction.float()
+                total = total + torch.rot90(result.flip(-1) if mirrored else result, -turns, (2, 3))
+        return total / 8
+
+    def postprocess(self, model_outputs: dict[str, Any]) -> Image.Image | np.ndarray:
+        array = model_outputs["array"]
+        return array if model_outputs["is_array"] else Image.fromarray(array)
+
+    def get_iterator(
+        self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
+    ) -> Iterator[Any]:
+        """One by one, because images differ in size."""
+        for item in inputs:
+            outputs = self.forward(self.preprocess(item, **preprocess_params), **forward_params)
+            yield self.postprocess(outputs, **postprocess_params)
+
+    def ensure_tensor_on_device(self, inputs, device=None):
+        return inputs  # tiles move to the device one by one
+
+    _ensure_tensor_on_device = ensure_tensor_on_device
+
+
+def read_image(path: str, timeout: float | None = None) -> Image.Image:
+    """A PIL image from a path or URL, upright and in its own mode."""
+    source: Any = path
+    if path.startswith(("http://", "https://")):
+        response = httpx.get(path, timeout=timeout, follow_redirects=True)
+        if response.status_code != 200:
+            raise OSError(f"the server answered {response.status_code}")
+        source = BytesIO(response.content)
+    image = Image.open(source)
+    image.load()  # a truncated file fails here
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def to_plain_mode(image: Image.Image) -> Image.Image:
+    """L, LA, RGB, RGBA or 16-bit gray."""
+    if image.mode in ("L", "LA", "RGB", "RGBA", "I;16"):
+        return image
+    if image.mode in ("F", "I"):
+        raise ValueError(
+            "its pixels are floats or 32-bit integers, whose range says nothing; save it with 8 or 16 bits"
+        )
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        return image.convert("I;16")
+    return image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB")
+
+
+def check_array(array: np.ndarray) -> np.ndarray:
+    if array.dtype.name not in MOST:
+        raise ValueError(f"its numbers are {array.dtype.name}; uint8 and uint16 say what is white")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4) or not array.size:
+        raise ValueError(f"its shape is {array.shape}; it is (height, width) or (height, width, 1 to 4 channels)")
+    return array

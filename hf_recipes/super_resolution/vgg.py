@@ -1,0 +1,56 @@
+"""VGG16 as a judge of images: its features, for the perceptual loss and for LPIPS. It is frozen and saved with no model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+from torchmetrics.functional.image.lpips import _LPIPS
+
+# the last layer of each stage -> timm's number of the stage (Simonyan and Zisserman 2015)
+LAYERS = {"relu1_2": 0, "relu2_2": 1, "relu3_3": 2, "relu4_3": 3, "relu5_3": 4}
+
+
+def load_vgg(backbone: str, layers: Sequence[str]) -> nn.Module:
+    """A frozen network that gives a list of features, from the first stage to the last.
+
+    Args:
+        backbone: id or folder of VGG16 in timm's format.
+        layers: names of `LAYERS`.
+
+    Raises:
+        OSError: when there is no such model.
+    """
+    place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
+    stages = tuple(sorted(LAYERS[layer] for layer in layers))
+    try:
+        vgg = timm.create_model(place, pretrained=True, features_only=True, out_indices=stages)
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"--perceptual_backbone {backbone}: {error}") from error
+    return vgg.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def normalize(vgg: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Images `(batch, 3, height, width)` of 0..1 as the network was trained on them."""
+    mean, std = (images.new_tensor(vgg.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
+    return (images - mean) / std
+
+
+class Lpips:
+    """Learned perceptual distance of two images (Zhang et al. 2018), 0 for equal ones.
+
+    Its linear layers are those of the paper, which torchmetrics brings; its VGG16 is that of `backbone`, and with other weights than
+    torchvision's the distances compare images with each other, not with published numbers.
+    """
+
+    def __init__(self, backbone: str):
+        self.network = _LPIPS(net="vgg", pnet_rand=True)
+        theirs = list(load_vgg(backbone, list(LAYERS)).parameters())
+        for ours, weights in zip(self.network.net.parameters(), theirs, strict=True):
+            ours.data.copy_(weights)
+
+    @torch.no_grad()
+    def __call__(self, image: torch.Tensor, target: torch.Tensor) -> float:
+        """Of two images `(3, height, width)`, 0..1."""
+        return float(self.network(image[None], target[None], normalize=True))

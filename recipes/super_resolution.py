@@ -1,0 +1,137 @@
+"""Make small images large by networks that learn what bicubic interpolation leaves out.
+
+    accelerate launch recipes/super_resolution.py --config recipes/super_resolution/light_x2.yaml --dataset YOUR_FOLDER_OR_HUB_ID
+
+Any data set of images will do; `--help` explains every option.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from transformers import set_seed
+
+from hf_recipes import SuperResolutionPipeline, SuperResolver, SuperResolverConfig
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.run import launch, run
+from hf_recipes.super_resolution.analysis import analyse
+from hf_recipes.super_resolution.card import make_card
+from hf_recipes.super_resolution.data import LoadedImages, PatchCutter, as_arrays, as_pairs, collate, load_images
+from hf_recipes.super_resolution.losses import PerceptualLoss, make_loss
+from hf_recipes.super_resolution.metrics import make_compute, make_reduce
+from hf_recipes.super_resolution.vgg import Lpips
+from hf_recipes.training import RecipeTrainer
+
+
+@dataclass
+class SuperResolutionArguments(DatasetArguments):
+    """Train a super-resolution network, test it, and write its card."""
+
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
+    image_column: str | None = field(default=None, metadata={"help": "Column of images; found by type if not given."})
+    validation_size: int = field(
+        default=20, metadata={"help": "Images drawn from the training split by the seed, where there is no validation."}
+    )
+    benchmarks: list[str] = field(
+        default_factory=lambda: ["none"],
+        metadata={
+            "help": "Ids or folders to test on; a bare name is looked up where --dataset is. Without any, the test split, or "
+            "as many images as validate."
+        },
+    )
+    scale: int = field(default=2, metadata={"help": "How many times as wide and high: 2, 3 or 4."})
+    architecture: Literal["srcnn", "espcn", "light"] = field(default="light", metadata={"help": "The network."})
+    width: int = field(default=48, metadata={"help": "light: channels."})
+    blocks: int = field(default=5, metadata={"help": "light: residual blocks."})
+    start_from: str | None = field(
+        default=None,
+        metadata={"help": "Folder or id of a trained network to go on from; of another scale, all but its last layer."},
+    )
+    patch_size: int = field(default=96, metadata={"help": "Side in pixels of the large patches."})
+    pixel_loss: Literal["l1", "charbonnier"] = field(default="l1", metadata={"help": "Distance of pixels."})
+    perceptual_weight: float = field(default=0.0, metadata={"help": "Of the loss on VGG16's features."})
+    perceptual_layers: list[str] = field(
+        default_factory=lambda: ["relu2_2", "relu3_3"], metadata={"help": "Whose features are compared."}
+    )
+    perceptual_backbone: str = field(
+        default="timm/vgg16.tv_in1k", metadata={"help": "VGG16, of the perceptual loss and of LPIPS: an id or folder."}
+    )
+    frequency_weight: float = field(default=0.0, metadata={"help": "Of the loss on frequencies."})
+    lpips: bool = field(default=True, metadata={"help": "Measure the perceptual distance in the test as well."})
+
+
+def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
+    set_seed(args.seed)
+    model = make_model(recipe)
+    with args.main_process_first():
+        images = load_images(
+            recipe.dataset,
+            recipe.scale,
+            benchmarks=[name for name in recipe.benchmarks if name != "none"],
+            config=recipe.dataset_config,
+            image_column=recipe.image_column,
+            validation_size=recipe.validation_size,
+            patch_size=recipe.patch_size,
+            seed=args.seed,
+        )
+    test = images.splits["test"]
+    sources = list(dict.fromkeys(["", *test["source"]]))  # images of the data set itself have no name
+    trainer = make_trainer(recipe, args, images, sources, model)
+    lpips = Lpips(recipe.perceptual_backbone) if recipe.lpips else None
+    return run(trainer, recipe, as_pairs(test, recipe.scale, sources), partial(analyse, test=test, lpips=lpips))
+
+
+def make_model(recipe: SuperResolutionArguments) -> SuperResolver:
+    config = SuperResolverConfig(
+        scale=recipe.scale, architecture=recipe.architecture, width=recipe.width, blocks=recipe.blocks
+    )
+    model = SuperResolver(config)
+    if recipe.start_from:
+        take_weights(model, recipe.start_from)
+    return model
+
+
+def take_weights(model: SuperResolver, start_from: str) -> None:
+    """All weights of a trained network, but for those of the last layer where its scale is another."""
+    trained = SuperResolver.from_pretrained(start_from)
+    last = tuple(f"network.{name}" for name, module in model.network.named_modules() if module is model.network.last)
+    ours, theirs = model.state_dict(), trained.state_dict()
+    if model.config.scale != trained.config.scale:
+        theirs = {name: value for name, value in theirs.items() if not name.startswith(last)} | {
+            name: value for name, value in ours.items() if name.startswith(last)
+        }
+    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
+        raise ValueError(
+            f"--start_from {start_from} is another network ({trained.config.architecture}, width {trained.config.width}, "
+            f"{trained.config.blocks} blocks)"
+        )
+    model.load_state_dict(theirs)
+
+
+def make_trainer(
+    recipe: SuperResolutionArguments,
+    args: RecipeTrainingArguments,
+    images: LoadedImages,
+    sources: list[str],
+    model: SuperResolver,
+) -> RecipeTrainer:
+    perceptual = None
+    if recipe.perceptual_weight:
+        perceptual = PerceptualLoss(recipe.perceptual_backbone, recipe.perceptual_layers).to(args.device)
+    return RecipeTrainer(
+        model=model,
+        args=args,
+        card=make_card(recipe, images.tested_on, list(dict.fromkeys(images.splits["test"]["source"]))),
+        train_dataset=as_arrays(images.splits["train"], recipe.scale),
+        eval_dataset=as_pairs(images.splits["validation"], recipe.scale, sources),
+        data_collator=collate,
+        augment=PatchCutter(recipe.scale, recipe.patch_size),
+        compute_loss_func=make_loss(recipe.pixel_loss, perceptual, recipe.perceptual_weight, recipe.frequency_weight),
+        compute_metrics=make_compute(sources),
+        reduce=make_reduce(recipe.scale),
+        pipeline_class=SuperResolutionPipeline,
+    )
+
+
+if __name__ == "__main__":
+    launch(main, SuperResolutionArguments)

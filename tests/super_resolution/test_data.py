@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, Features
+from datasets import Image as ImageFeature
+from pictures import draw_picture, save_pictures
+from PIL import Image
+
+from hf_recipes.super_resolution.data import (
+    PatchCutter,
+    as_arrays,
+    as_pairs,
+    collate,
+    load_images,
+    place_benchmark,
+    to_arrays,
+)
+from hf_recipes.super_resolution.resize import resize_bicubic
+
+
+def load(folder, scale=2, **options):
+    return load_images(str(folder), scale, **{"validation_size": 2, "patch_size": 16, "seed": 0} | options)
+
+
+def test_splits_and_benchmarks(pictures):
+    loaded = load(pictures / "photos", benchmarks=["bench"])
+    assert {name: len(split) for name, split in loaded.splits.items()} == {"train": 8, "validation": 2, "test": 3}
+    assert loaded.tested_on == "bench" and set(loaded.splits["test"]["source"]) == {"bench"}
+    used = [*loaded.splits["train"]["index"], *loaded.splits["validation"]["index"]]
+    assert sorted(used) == list(range(10))
+    low, high = to_arrays(loaded.splits["test"][1], 2)
+    assert (high == draw_picture(101)).all() and (low == resize_bicubic(high, 1 / 2)).all()
+    without = load(pictures / "photos")
+    assert {name: len(split) for name, split in without.splits.items()} == {"train": 6, "validation": 2, "test": 2}
+    assert without.tested_on == "2 images, drawn by the seed"
+
+
+def test_images_are_cut_to_a_multiple_of_the_scale(tmp_path):
+    save_pictures(tmp_path / "train", 4)
+    Image.fromarray(draw_picture(9, 50, 61)).save(tmp_path / "train/04.png")
+    loaded = load(tmp_path, scale=3, patch_size=15)
+    rows = [row for split in loaded.splits.values() for row in split if row["index"] == 4]
+    low, high = to_arrays(rows[0], 3)
+    assert high.shape == (48, 60, 3) and low.shape == (16, 20, 3) and (high == draw_picture(9, 50, 61)[:48, :60]).all()
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("L", "RGB"), ("P", "RGB"), ("CMYK", "RGB"), ("RGBA", "RGB")])
+def test_other_modes_become_rgb(mode, expected, tmp_path):
+    save_pictures(tmp_path / "train", 6)
+    suffix = "tif" if mode == "CMYK" else "png"
+    picture = Image.fromarray(draw_picture(8)).convert(mode)
+    picture.save(tmp_path / f"train/99.{suffix}")
+    loaded = load(tmp_path)
+    rows = [row for split in loaded.splits.values() for row in split if row["index"] == 6]
+    assert (to_arrays(rows[0], 2)[1] == np.asarray(picture.convert(expected))).all()
+
+
+def test_small_and_broken_images_are_named(tmp_path):
+    save_pictures(tmp_path / "train", 4)
+    with pytest.raises(
+        ValueError, match=r"row \d of train: the image is \d+ x \d+ pixels, smaller than 60; .*--patch_size"
+    ):
+        load(tmp_path, patch_size=60)
+    (tmp_path / "train/02.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="row 2 of train: cannot read the image"):
+        load(tmp_path)
+
+
+def test_pairs_that_do_not_match_are_named(pictures, tmp_path):
+    rows = {"hr": [Image.fromarray(draw_picture(1))], "lr_x2": [Image.fromarray(draw_picture(1, 24, 30))]}
+    features = Features({name: ImageFeature() for name in rows})
+    (tmp_path / "bad").mkdir()
+    Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "bad/test.parquet")
+    with pytest.raises(ValueError, match="row 0 of bad: lr_x2 is 30 x 24 pixels, and hr 64 x 48: not 2 times as large"):
+        load(pictures / "photos", benchmarks=[str(tmp_path / "bad")])
+    loaded = load(
+        pictures / "photos", scale=4, benchmarks=[str(tmp_path / "bad")]
+    )  # without a column lr_x4, it is made
+    low, high = to_arrays(loaded.splits["test"][0], 4)
+    assert (low == resize_bicubic(high, 1 / 4)).all()
+
+
+def test_missing_benchmarks_say_what_to_do(pictures):
+    with pytest.raises(FileNotFoundError, match=r"--benchmarks: .*give none with --benchmarks none"):
+        load(pictures / "photos", benchmarks=["set99"])
+    with pytest.raises(ValueError, match=r"--benchmarks .*bench has no column hr_x4 or hr; it has hr_x2, lr_x2"):
+        load(pictures / "photos", scale=4, benchmarks=["bench"])
+    assert place_benchmark("set5", "me/photos") == "me/set5"
+    assert place_benchmark("you/set5", "me/photos") == "you/set5"
+
+
+def test_bad_shares_are_named(pictures):
+    with pytest.raises(ValueError, match="--validation_size is 10, and 10 training images are left"):
+        load(pictures / "photos", validation_size=10)
+
+
+# -- patches ---------------------------------------------------------------------------------------
+def numbered_pair(scale: int, height: int = 9, width: int = 7) -> dict[str, list[torch.Tensor]]:
+    """A small image whose pixels are all different, and one that repeats each of them `scale` x `scale` times."""
+    low = torch.arange(height * width, dtype=torch.uint8).view(height, width, 1).repeat(1, 1, 3)
+    low[..., 1] += 100
+    return {"low": [low], "high": [low.repeat_interleave(scale, 0).repeat_interleave(scale, 1)]}
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_patches_are_aligned_and_turned_in_all_ways(scale):
+    cutter, seen = PatchCutter(scale, 4 * scale), set()
+    for seed in range(300):
+        batch = cutter(numbered_pair(scale), torch.Generator().manual_seed(seed))
+        small, large = batch["pixel_values"], batch["labels"]
+        assert small.shape == (1, 3, 4, 4) and large.shape == (1, 3, 4 * scale, 4 * scale)
+        assert large.equal(small.repeat_interleave(scale, 2).repeat_interleave(scale, 3))
+        numbers = (small[0, 0] * 255).round().int()
+        assert (small[0, 1] * 255).round().int().equal(numbers + 100)
+        steps = (int(numbers[0, 1] - numbers[0, 0]), int(numbers[1, 0] - numbers[0, 0]))
+        seen.add((*steps, int(numbers.min())))
+    assert {(right, down) for right, down, _ in seen} == {
+        (1, 7),
+        (-1, 7),
+        (1, -7),
+        (-1, -7),
+        (7, 1),
+        (-7, 1),
+        (7, -1),
+        (-7, -1),
+    }
+    assert {corner for *_, corner in seen} == {7 * row + column for row in range(6) for column in range(4)}
+
+
+def test_the_same_generator_cuts_the_same_patches():
+    cutter = PatchCutter(2, 8)
+    first, again = (cutter(numbered_pair(2), torch.Generator().manual_seed(5)) for _ in range(2))
+    assert first["labels"].equal(again["labels"])
+
+
+def test_a_patch_is_a_multiple_of_the_scale():
+    with pytest.raises(ValueError, match="--patch_size is 16; it is a multiple of the scale, 3"):
+        PatchCutter(3, 16)
+
+
+def test_batches_of_whole_images_and_of_images_to_cut(pictures):
+    loaded = load(pictures / "photos", benchmarks=["bench"])
+    test = as_pairs(loaded.splits["test"], 2, ["", "bench"])
+    batch = collate([test[0], test[1]])
+    assert batch["pixel_values"].shape == (2, 3, 24, 32) and batch["labels"].shape == (2, 3, 48, 64)
+    assert batch["source"].tolist() == [1, 1] and 0 <= batch["labels"].min() < batch["labels"].max() <= 1
+    train = as_arrays(loaded.splits["train"], 2)
+    assert [image.dtype for image in collate([train[0], train[1]])["high"]] == [torch.uint8] * 2
+    sizes = as_pairs(loaded.splits["train"], 2, [""])
+    rows = [sizes[place] for place in range(8)]
+    with pytest.raises(ValueError, match="--per_device_eval_batch_size 1"):
+        collate(rows)

@@ -1,0 +1,119 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+from conftest import ROOT, run_python
+from hub import card_errors, running_hub
+from pictures import draw_picture
+from PIL import Image
+
+from hf_recipes import SuperResolutionPipeline, SuperResolver
+from hf_recipes.checkpoints import read_json
+
+
+def test_the_run_beats_bicubic_interpolation(upscaler_run):
+    results, card = read_json(upscaler_run / "all_results.json"), (upscaler_run / "README.md").read_text()
+    bicubic = results["baselines"]["bicubic"]
+    assert results["test_bench_psnr"] > bicubic["bench_psnr"] + 0.5
+    assert results["test_bench_ssim"] > bicubic["bench_ssim"] and results["multiply_adds"] > 1e8
+    assert results["receptive_field"] == 11 and results["seconds_a_megapixel"] > 0
+    assert not card_errors(card)
+    for expected in ("y_channel_matlab", "Where it gains", "bench PSNR", "Lanczos"):
+        assert expected in card
+    for figure in ("where_it_gains.png", "where_it_loses.png", "picture.png"):
+        assert (upscaler_run / figure).exists()
+
+
+def test_perceptual_training_goes_on_from_a_network(run_upscaler, upscaler_run, vgg, tmp_path):
+    results = run_upscaler(
+        tmp_path,
+        start_from=upscaler_run,
+        perceptual_weight=0.05,
+        perceptual_layers=["relu1_2"],
+        perceptual_backbone=vgg,
+        lpips=True,
+        num_train_epochs=2,
+        learning_rate=1e-4,
+    )
+    before = read_json(upscaler_run / "all_results.json")
+    assert results["test_bench_psnr"] > before["baselines"]["bicubic"]["bench_psnr"] + 0.5
+    assert 0 < results["test_bench_lpips"] < results["baselines"]["bicubic"]["bench_lpips"]
+    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert set(weights) == set(safetensors.torch.load_file(upscaler_run / "model.safetensors"))  # no VGG among them
+    assert "relative error of VGG16's features (relu1_2)" in (tmp_path / "README.md").read_text()
+
+
+def test_another_scale_starts_from_all_but_the_last_layer(run_upscaler, upscaler_run, tmp_path):
+    run_upscaler(tmp_path, scale=4, benchmarks=["none"], start_from=upscaler_run, max_steps=1, learning_rate=0.0)
+    source = safetensors.torch.load_file(upscaler_run / "model.safetensors")
+    made = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    differ = {name for name in made if made[name].shape != source[name].shape or not made[name].equal(source[name])}
+    assert (
+        differ == {"network.last.weight", "network.last.bias"}
+        and SuperResolver.from_pretrained(tmp_path).config.scale == 4
+    )
+    with pytest.raises(ValueError, match=r"--start_from .* is another network"):
+        run_upscaler(tmp_path / "other", width=12, start_from=upscaler_run)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_upscaler, tmp_path):
+    options = {
+        "num_train_epochs": 4,
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "save_total_limit": 9,
+        "weight_average": 0.9,
+        "architecture": "espcn",
+        "width": 48,
+        "blocks": 5,
+    }
+    whole = run_upscaler(tmp_path / "whole", **options)
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for path in (tmp_path / "part").iterdir():
+        if path.name in ("all_results.json", "model.safetensors", "checkpoint-6", "checkpoint-8"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert (tmp_path / "part/checkpoint-3").is_dir()
+    resumed = run_upscaler(tmp_path / "part", **options)
+    assert resumed["test_bench_psnr"] == pytest.approx(whole["test_bench_psnr"], abs=1e-6)
+
+
+def test_without_benchmarks_images_are_drawn(run_upscaler, tmp_path):
+    results = run_upscaler(tmp_path, benchmarks=["none"], max_steps=2, eval_strategy="steps", eval_steps=1)
+    assert results["test_psnr"] > 10 and results["eval_psnr"] > 10 and results["train_examples"] == 6
+    assert "2 images, drawn by the seed" in (tmp_path / "README.md").read_text()
+
+
+def test_a_pushed_network_works_where_hf_recipes_is_missing(run_upscaler, upscaler_run, tmp_path):
+    shutil.copytree(upscaler_run, tmp_path / "run")
+    photograph = tmp_path / "photo.png"
+    Image.fromarray(draw_picture(55, 30, 41)).save(photograph)
+    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
+    with running_hub(tmp_path / "hub") as endpoint:
+        env["HF_ENDPOINT"] = endpoint
+        settings = read_json(tmp_path / "run/settings.json")["options"]
+        words = []
+        for key, value in settings.items():
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+        words += [
+            "--save_strategy",
+            "no",
+            "--push_to_hub",
+            "--hub_model_id",
+            "local/upscaler",
+            "--output_dir",
+            tmp_path / "run",
+        ]
+        run_python(ROOT / "recipes/super_resolution.py", *words, env=env)
+        script = f"""
+import sys; sys.modules["hf_recipes"] = None
+from transformers import pipeline
+upscale = pipeline("image-to-image", model="local/upscaler", trust_remote_code=True)
+upscale({str(photograph)!r}).save({str(tmp_path / "large.png")!r})
+"""
+        run_python("-c", script, env=env, cwd=tmp_path)
+    ours = SuperResolutionPipeline(model=SuperResolver.from_pretrained(upscaler_run))(str(photograph))
+    assert abs(np.asarray(Image.open(tmp_path / "large.png")).astype(int) - np.asarray(ours)).max() <= 1
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert list(config["custom_pipelines"]) == ["image-to-image"]
