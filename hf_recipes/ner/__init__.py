@@ -1,0 +1,1 @@
+"""Named entity recognition across data sets, whose label spaces differ."""
