@@ -54,7 +54,7 @@ def make_trainer(module, folder: Path) -> RecipeTrainer:
     parser = RecipeParser((module.TransferArguments, RecipeTrainingArguments))
     recipe, args = parser.parse([*config, *quiet, "--output_dir", str(folder / "run")])
     splits = DatasetDict(train=random_images(STEPS * args.per_device_train_batch_size), validation=random_images(10))
-    images = LoadedImages(splits, NAMES, [], 0, None)
+    images = LoadedImages(splits, NAMES, [], 0, 0, 0, None)
     model = module.make_model(recipe, NAMES, pretrained=True)
     return module.make_trainer(recipe, args, images, model, make_processor(model), DatasetDict())
 

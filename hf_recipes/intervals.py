@@ -9,6 +9,7 @@ def resample(
     statistic: Callable[[np.ndarray], np.ndarray | list[float]],
     examples: int,
     groups: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> np.ndarray:
@@ -18,14 +19,20 @@ def resample(
         statistic: of an array of row numbers; the same rows for two systems make a paired comparison.
         examples: how many there are.
         groups: `(examples,)`; where given, whole groups are drawn, since examples of one group are not independent.
+        strata: `(examples,)`; where given, as many groups of each stratum are drawn as there are, as when a test was drawn by class. A
+            group belongs to the stratum of its first example.
         resamples, seed: of the draws.
     """
     generator = np.random.default_rng(seed)
-    if groups is None:
-        return np.array([statistic(generator.integers(0, examples, examples)) for _ in range(resamples)])
-    members = members_of(groups)
-    draws = (generator.integers(0, len(members), len(members)) for _ in range(resamples))
-    return np.array([statistic(np.concatenate([members[group] for group in draw])) for draw in draws])
+    members = members_of(np.arange(examples) if groups is None else groups)
+    parts = [np.arange(len(members))]
+    if strata is not None:
+        parts = members_of(np.asarray(strata)[[rows[0] for rows in members]])
+    statistics = []
+    for _ in range(resamples):
+        drawn = np.concatenate([part[generator.integers(0, len(part), len(part))] for part in parts])
+        statistics.append(statistic(np.concatenate([members[group] for group in drawn])))
+    return np.array(statistics)
 
 
 def members_of(groups: np.ndarray) -> list[np.ndarray]:

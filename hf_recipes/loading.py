@@ -45,6 +45,10 @@ def check_shares(validation_share: float, test_share: float, train_fraction: flo
     ):
         if not 0 < share <= most:
             raise ValueError(f"--{option} is {share}; it is a share above 0 and at most {most}")
+    if validation_share + test_share >= 1:
+        raise ValueError(
+            f"--validation_share {validation_share} and --test_share {test_share} leave nothing to train on; give smaller ones"
+        )
 
 
 def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:
@@ -81,7 +85,12 @@ def find_column(split: Dataset, kind: type, given: str | None, option: str) -> s
 
 
 def decode_images(
-    split: Dataset, name: str, columns: list[str], features: Features, decode_batch: Callable[..., dict[str, list]]
+    split: Dataset,
+    name: str,
+    columns: list[str],
+    features: Features,
+    decode_batch: Callable[..., dict[str, list]],
+    batch_size: int = 100,
 ) -> Dataset:
     """Rows of `features` from `decode_batch(rows, indices)`, which finds the columns of images undecoded, so that it can name a broken
     one."""
@@ -90,7 +99,7 @@ def decode_images(
     return split.map(
         decode_batch,
         batched=True,
-        batch_size=100,
+        batch_size=batch_size,
         with_indices=True,
         remove_columns=split.column_names,
         features=features,

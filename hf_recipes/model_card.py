@@ -35,6 +35,7 @@ class CardInfo:
         dataset_name, dataset_url, dataset_license: of the data set, as the public knows it.
         dataset_id: its id on the Hub, if it has one that is not private to a machine.
         tested_on: what the test was, where it was not the data set's own test split.
+        measured_on: key of a test metric -> the data set that it was measured on, where that is another one.
         recipe: path of the recipe in the project.
         limitations: what the model cannot do, in sentences.
         citation: of the method, BibTeX or plain.
@@ -57,6 +58,7 @@ class CardInfo:
     citation: str
     dataset_id: str | None = None
     tested_on: str | None = None
+    measured_on: dict[str, str] = field(default_factory=dict)
     license: str = "apache-2.0"
     pipeline_tag: str | None = None
     base_model: str | None = None
@@ -127,10 +129,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         eval_results=[
             EvalResult(
                 task_type=info.pipeline_task,
-                dataset_type=info.dataset_id or slug(info.dataset_name),
-                dataset_name=info.dataset_name,
-                dataset_split=None if info.tested_on else "test",
-                dataset_revision=revision,
+                **describe_test(info, key, revision),
                 metric_type=key,
                 metric_name=name,
                 metric_value=results[f"test_{key}"],
@@ -172,6 +171,19 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     part = folder / "README.md.tmp"
     part.write_text(str(card))
     os.replace(part, folder / "README.md")
+
+
+def describe_test(info: CardInfo, key: str, revision: str | None) -> dict[str, str | None]:
+    """The fields `dataset_*` of an `EvalResult`."""
+    if key in info.measured_on:
+        name = info.measured_on[key]
+        return {"dataset_type": slug(name), "dataset_name": name, "dataset_split": "test"}
+    return {
+        "dataset_type": info.dataset_id or slug(info.dataset_name),
+        "dataset_name": info.dataset_name,
+        "dataset_split": None if info.tested_on else "test",
+        "dataset_revision": revision,
+    }
 
 
 def hub_revision(dataset: Any) -> str | None:

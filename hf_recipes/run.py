@@ -192,7 +192,13 @@ def chosen_step(trainer: RecipeTrainer) -> int:
 
 
 def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
-    """The YAML that makes this run again; a folder or an id of this machine is replaced by the data set's name."""
+    """The YAML that makes this run again; folders and ids of this machine are replaced by what they are called."""
+    options = {
+        key: f"path/to/{Path(value).name}"
+        if key != "dataset" and isinstance(value, str) and Path(value).is_dir()
+        else value
+        for key, value in options.items()
+    }
     dataset = str(options.get("dataset", ""))
     if dataset and (dataset.startswith("local/") or Path(dataset).is_dir()):
         options = options | {"dataset": "path/to/" + slug(card.dataset_name)}

@@ -137,7 +137,9 @@ def load_study(file: Path) -> Study:
         kept = {key: value for key, value in entry.items() if key not in ("seeds", "options")}
         sections.append(Section(**kept | {"variants": list(entry["variants"])}))
     named = [each for section in sections for each in (section.variants, *section.lines.values())]
-    named += [[section.reference] for section in sections if section.reference]
+    for section in sections:
+        if section.reference and section.reference not in section.variants:
+            raise ValueError(f"{file}: the reference {section.reference} is no variant of {section.title!r}")
     # the second of a pair may be a baseline of the first one's runs
     named += [[first for first, _ in section.compare.get("pairs", [])] for section in sections]
     named += [[value.removeprefix(SOURCE)] for each in variants.values() for value in source_options(each).values()]
@@ -148,12 +150,22 @@ def load_study(file: Path) -> Study:
         for key, value in source_options(variant).items():
             variant.sources[key] = variants[value.removeprefix(SOURCE)]
             del variant.options[key]
+    for variant in variants.values():
+        check_sources(file, variant, [])
     title, summary = data.get("title", file.stem), data.get("summary", "")
     return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants)
 
 
 def source_options(variant: Variant) -> dict[str, str]:
     return {key: value for key, value in variant.options.items() if str(value).startswith(SOURCE)}
+
+
+def check_sources(file: Path, variant: Variant, after: list[str]) -> None:
+    """Raises a `ValueError` where a variant would go on from itself."""
+    if variant.name in after:
+        raise ValueError(f"{file}: the variants {', '.join(after)} go on from each other")
+    for source in variant.sources.values():
+        check_sources(file, source, [*after, variant.name])
 
 
 def run_study(
@@ -220,6 +232,10 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
     for key, source in variant.sources.items():
         starts[key] = study.folder(source, seed)
         if not (starts[key] / "all_results.json").exists():
+            print(
+                f"{variant.name} goes on from {source.name} seed {seed}, whose folder is not here: it is run first",
+                flush=True,
+            )
             run_variant(study, source, seed, passed_on)
     folder.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", study.recipe]
@@ -243,6 +259,8 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
         "results": json.loads((folder / "all_results.json").read_text()),
     }
     file = study.result_file(variant.name, seed)
+    if (read_result(file) or {}).get("digest") == variant.digest(seed):
+        return result  # it was run for another one's sake; the committed numbers stay
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=1) + "\n")
     if any(variant.name in section.cards for section in study.sections) and seed == variant.seeds[0]:

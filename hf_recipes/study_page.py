@@ -47,18 +47,17 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
                 f"{run['hardware']}, {run['results']['precision']}" for runs in results.values() for run in runs
             }
             seconds |= {name: sum(run["results"]["train_seconds"] for run in runs) for name, runs in results.items()}
-            figure = figures / f"{study.file.stem}_{number}.png"
-            save_figure(plot_section(study, section, results), figure)
+            figure, drawn = figures / f"{study.file.stem}_{number}.png", plot_section(study, section, results)
+            if drawn is not None:
+                save_figure(drawn, figure)
             table = markdown_table(section_rows(study, section, results))
             comparison = markdown_table(comparison_rows(study, section))
             if comparison:
                 table += f"\n\n{COMPARED}\n\n{comparison}"
             cards = [f"[{name}]({task}/{name}/README.md)" for name in section.cards if name in results]
             links = f"Cards with the analysis of one run: {', '.join(cards)}.\n\n" if cards else ""
-            parts.append(
-                f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n{links}"
-                f"![{section.title}]({task}/{figure.name})\n"
-            )
+            picture = f"![{section.title}]({task}/{figure.name})\n" if drawn is not None else ""
+            parts.append(f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n{links}{picture}")
     text = (
         f"# {studies[0].recipe.stem.replace('_', ' ').capitalize()}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
@@ -113,10 +112,17 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
         known = others[seeds[0]]["scores"][metric]
         if which not in known:
             raise ValueError(f"{study.file}: {second!r} is neither a variant nor a baseline: {', '.join(known)}")
+        for seed in seeds:
+            if runs[seed]["ids"] != others[seed]["ids"]:
+                raise ValueError(f"{study.file}: {first} and {second} were tested on other examples with seed {seed}")
         scores = [(runs[seed]["scores"][metric]["model"], others[seed]["scores"][metric][which]) for seed in seeds]
         differences = np.concatenate([np.subtract(*pair) for pair in scores])
         examples = np.concatenate([runs[seed]["ids"] for seed in seeds])
-        low, high = interval(resample(lambda chosen, of=differences: of[chosen].mean(), len(examples), groups=examples))
+        strata = np.concatenate([runs[seed].get("strata", [0] * len(runs[seed]["ids"])) for seed in seeds])
+        draws = resample(
+            lambda chosen, of=differences: of[chosen].mean(), len(examples), groups=examples, strata=strata
+        )
+        low, high = interval(draws)
         difference = f"difference in {metric.replace('_', ' ')}"
         rows.append(
             {"first": first, "second": second, "runs": len(seeds), difference: f"{differences.mean():+.4f}"}
@@ -138,8 +144,8 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
-def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
-    """The headline of every variant with its standard deviation and every run as a dot."""
+def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
+    """The headline of every variant with its standard deviation and every run as a dot; None while there is nothing to compare."""
     plots = {"rows": plot_rows, "curve": plot_curve, "scatter": plot_scatter, "changes": plot_changes}
     return plots[section.plot](study, section, results)
 
@@ -229,18 +235,25 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     return figure
 
 
-def plot_changes(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
-    """How much each variant changed the recall of each class against the section's reference, in points, a row per variant."""
-    means = {
-        name: {
-            label: 100 * np.mean([run["results"]["recall_by_class"][label] for run in runs])
-            for label in runs[0]["results"]["recall_by_class"]
-        }
-        for name, runs in results.items()
-    }
-    reference = means.pop(section.reference)
+def plot_changes(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
+    """How much each variant changed the recall of each class against the section's reference with the same seed, in points, a row per
+    variant."""
+    recalls = {name: {run["seed"]: run["results"]["recall_by_class"] for run in runs} for name, runs in results.items()}
+    before = recalls.pop(section.reference, {})
+    changed = {name: sorted(by_seed.keys() & before.keys()) for name, by_seed in recalls.items()}
+    changed = {name: seeds for name, seeds in changed.items() if seeds}
+    if not changed:
+        return None
+    names = list(next(iter(before.values())))
+    # a class that no image of a test has is None there
+    table = {seed: np.array([recall[name] for name in names], float) for seed, recall in before.items()}
+    reference = dict(zip(names, 100 * np.nanmean(list(table.values()), 0)))
     labels = sorted(reference, key=reference.get)  # the hardest class first
-    changes = np.array([[means[name][label] - reference[label] for label in labels] for name in means])
+    order, means = [names.index(label) for label in labels], {}
+    for name, seeds in changed.items():
+        differences = [np.array([recalls[name][seed][each] for each in names], float) - table[seed] for seed in seeds]
+        means[name] = 100 * np.nanmean(differences, 0)[order]
+    changes = np.array(list(means.values()))
     figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(labels), 1.8 + 0.28 * len(means))
     axis, most = axes[0, 0], max(abs(changes).max(), 1.0)
     axis.imshow(changes, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")

@@ -16,7 +16,15 @@ from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.run import launch, run
 from hf_recipes.super_resolution.analysis import analyse
 from hf_recipes.super_resolution.card import make_card
-from hf_recipes.super_resolution.data import LoadedImages, PatchCutter, as_arrays, as_pairs, collate, load_images
+from hf_recipes.super_resolution.data import (
+    LoadedImages,
+    PatchCutter,
+    as_arrays,
+    as_pairs,
+    check_batch_size,
+    collate,
+    load_images,
+)
 from hf_recipes.super_resolution.losses import PerceptualLoss, make_loss
 from hf_recipes.super_resolution.metrics import make_compute, make_reduce
 from hf_recipes.super_resolution.vgg import Lpips
@@ -115,6 +123,7 @@ def make_trainer(
     sources: list[str],
     model: SuperResolver,
 ) -> RecipeTrainer:
+    check_batch_size(images.splits, args.per_device_eval_batch_size)
     perceptual = None
     if recipe.perceptual_weight:
         perceptual = PerceptualLoss(recipe.perceptual_backbone, recipe.perceptual_layers).to(args.device)

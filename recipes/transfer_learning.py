@@ -13,7 +13,6 @@ import torch
 from datasets import DatasetDict
 from transformers import (
     BaseImageProcessor,
-    EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
     TrainerCallback,
@@ -28,6 +27,7 @@ from hf_recipes.transfer_learning.augmentation import Augmentation
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.card import make_card
 from hf_recipes.transfer_learning.data import (
+    MOST_SIDE,
     LoadedImages,
     as_features,
     as_pictures,
@@ -38,7 +38,7 @@ from hf_recipes.transfer_learning.data import (
 )
 from hf_recipes.transfer_learning.features import add_features
 from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
-from hf_recipes.transfer_learning.strategies import STRATEGIES, Unfreezing, parameter_groups, prepare
+from hf_recipes.transfer_learning.strategies import STRATEGIES, Patience, Unfreezing, parameter_groups, prepare
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
 
 Pipeline = Literal["none", "light", "randaugment", "strong"]
@@ -142,6 +142,7 @@ def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, 
     check_hard_classes(recipe.hard_classes, images.names)
     model = make_model(recipe, images.names, pretrained=recipe.strategy != "scratch")
     processor = make_processor(model)
+    check_seen(processor)
     # of the pretrained network in any case, for the baselines
     frozen = model if recipe.strategy != "scratch" else make_model(recipe, images.names, pretrained=True)
     described = ("train", "validation", "test") if recipe.strategy == "linear_probe" else ("train", "test")
@@ -162,10 +163,26 @@ def check_options(recipe: TransferArguments, args: RecipeTrainingArguments) -> N
             raise ValueError(
                 f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
             )
+    for name in ("upside_down", "erasing"):
+        if getattr(recipe, name) and recipe.augmentation == "none":
+            raise ValueError(f"--{name} is part of an augmentation; --augmentation none has it not")
+    if recipe.hard_augmentation != "strong" and not recipe.hard_classes:
+        raise ValueError("--hard_augmentation is for --hard_classes, of which none is given")
+    if args.metric_for_best_model in ("ece", "eval_ece"):
+        args.greater_is_better = False
     if recipe.early_stopping and (not args.load_best_model_at_end or args.metric_for_best_model is None):
         raise ValueError(
             "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
             "balanced_accuracy"
+        )
+
+
+def check_seen(processor: BaseImageProcessor) -> None:
+    config = processor.data_config
+    side = config["input_size"][-1] / config["crop_pct"]
+    if side > MOST_SIDE:
+        raise ValueError(
+            f"images are kept at {MOST_SIDE} pixels, and this backbone wants {side:.0f}; give --image_size"
         )
 
 
@@ -201,7 +218,7 @@ def make_trainer(
     labels = torch.tensor(images.splits["train"]["label"])
     class_weights = balanced_weights(labels, len(images.names)) if recipe.balance == "weights" else None
     callbacks: list[TrainerCallback] = [Unfreezing(model)] if recipe.strategy == "gradual" else []
-    callbacks += [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
+    callbacks += [Patience(recipe.early_stopping)] if recipe.early_stopping else []
     shared = {
         "model": model,
         "args": args,
@@ -216,7 +233,12 @@ def make_trainer(
     splits = with_features if recipe.strategy == "linear_probe" else images.splits
     drawn = repeat_rare_classes(splits["train"]) if recipe.balance == "sampling" else splits["train"]
     if recipe.strategy == "linear_probe":
-        return ProbeTrainer(train_dataset=as_features(drawn), eval_dataset=as_features(splits["validation"]), **shared)
+        return ProbeTrainer(
+            train_dataset=as_features(drawn),
+            eval_dataset=as_features(splits["validation"]),
+            dropout=recipe.dropout,
+            **shared,
+        )
     optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(args, model)
     groups = parameter_groups(model, args.learning_rate, args.weight_decay, recipe.layer_decay)
     return TransferTrainer(

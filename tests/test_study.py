@@ -112,9 +112,19 @@ def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
     assert calls[1]["--start_from"] == calls[0]["--output_dir"] and calls[1]["--seed"] == "1"
     run_study(small_study, seeds=[0, 1])
     assert len(calls) == 4  # seed 0 of both; nothing is run twice
+    committed = loaded.result_file("tiny", 0)
+    committed.write_text(committed.read_text().replace("1.0", "2.0"))
+    loaded.result_file("tuned", 0).unlink()
+    (loaded.folder(loaded.variants["tiny"], 0) / "all_results.json").unlink()
+    run_study(small_study, seeds=[0])
+    assert len(calls) == 6 and "2.0" in committed.read_text()  # run again for the other's sake, and not recorded again
     data["sections"][0]["variants"]["tiny"]["sigma"] = 3.0  # another source is another run
     small_study.write_text(yaml.safe_dump(data))
     assert load_study(small_study).variants["tuned"].digest(1) != before
+    data["sections"][0]["variants"]["tuned"]["start_from"] = "variant:tuned"
+    small_study.write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match="the variants tuned go on from each other"):
+        load_study(small_study)
     data["sections"][0]["variants"]["tuned"]["start_from"] = "variant:nobody"
     small_study.write_text(yaml.safe_dump(data))
     with pytest.raises(ValueError, match="no section defines the variants nobody"):
@@ -198,6 +208,15 @@ def test_variants_are_compared_by_example(monkeypatch):
     error = np.std(values) / 40**0.5
     assert low == pytest.approx(0.2 - 1.96 * error, abs=0.03) and high == pytest.approx(0.2 + 1.96 * error, abs=0.03)
     assert baseline["difference in f1"] == "-0.2500"
+    section.compare["pairs"] = [["a", "b"]]
+    other = {"ids": list(range(1, 41)), "scores": {"f1": {"model": scores["b"]}}}
+    monkeypatch.setattr(
+        Study,
+        "results",
+        lambda self, name: [{"seed": 0, "results": {"examples": other}}] if name == "b" else results(self, name),
+    )
+    with pytest.raises(ValueError, match=r"s\.yaml: a and b were tested on other examples with seed 0"):
+        comparison_rows(drawn, section)
     section.compare["pairs"] = [["a", "skill"]]
     with pytest.raises(ValueError, match=r"s\.yaml: 'skill' is neither a variant nor a baseline: model, luck"):
         comparison_rows(drawn, section)
@@ -205,8 +224,13 @@ def test_variants_are_compared_by_example(monkeypatch):
 
 def test_changes_of_each_class_are_against_the_reference():
     recalls = {"centre": {"a": 0.9, "b": 0.5}, "better": {"a": 0.9, "b": 0.7}}
-    results = {name: [{"results": {"recall_by_class": each}}] for name, each in recalls.items()}
+    results = {name: [{"seed": 0, "results": {"recall_by_class": each}}] for name, each in recalls.items()}
+    # a seed that the other has not run changes nothing, nor does a class without images in one of the tests
+    results["centre"].append({"seed": 1, "results": {"recall_by_class": {"a": 0.9, "b": None}}})
     section = Section("Changes", list(results), plot="changes", reference="centre")
     axis = plot_section(Study(Path("s.yaml"), Path("r.py"), "", "", {}, [section], {}), section, results).axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["b (50 %)", "a (90 %)"]
     assert [text.get_text() for text in axis.texts] == ["+20", "+0"]
+    drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {}, [section], {})
+    for unfinished in ("centre", "better"):
+        assert plot_section(drawn, section, {unfinished: results[unfinished]}) is None

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..figures import MUTED, PALETTE, new_figure
+from ..figures import INK, MUTED, PALETTE, new_figure
 from ..model_card import Report, Section
 from .data import to_arrays, to_tensor
 from .metrics import METRICS, PUBLISHED_BICUBIC, judge, to_images
@@ -20,7 +20,8 @@ from .resize import resize_bicubic, resize_lanczos
 from .vgg import Lpips
 
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "B100"}  # as papers write them
-CROP = 48  # pixels of a detail's side
+CROP, ZOOM = 48, 4  # pixels of a detail's side, and how many times as large they are shown
+MOST_DEVIATION = 0.1  # dB of bicubic interpolation from its published row
 
 
 def analyse(trainer, predictions, test: Dataset, lpips: Lpips | None) -> Report:
@@ -97,6 +98,7 @@ def measure_image(row: dict[str, Any], scale: int, methods: dict[str, Callable],
     falls = mean_of_details(errors["bicubic"] - errors["this model"], CROP)
     return {
         "source": row["source"],
+        "given": row["given"],
         "metrics": metrics,
         "gain": metrics["this model"]["psnr"] - metrics["bicubic"]["psnr"],
         "best": (float(falls.max()), np.unravel_index(falls.argmax(), falls.shape)),
@@ -138,19 +140,29 @@ def table_by_source(rows: list[dict[str, Any]], methods: list[str]) -> list[dict
 def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | None) -> str:
     text = (
         "Protocol `y_channel_matlab`: PSNR and SSIM of the luminance (ITU-R BT.601, studio range; a gray image is its own), a border of "
-        f"{scale} pixels left out, small images as the benchmarks give them."
+        f"{scale} pixels left out."
     )
+    made = [NAMES.get(row["source"], row["source"]) for row in rows if not row["given"]]
+    if len(made) < len(rows):
+        text += " Small images are those that the benchmarks give."
+    if made:
+        of = " of " + ", ".join(dict.fromkeys(made)) if any(made) else ""
+        text += f" Small images{of} were made here, by bicubic interpolation as MATLAB has it."
     checks = []
     for source, value in ((each, means_by_source(rows, "bicubic").get(f"{each}_psnr")) for each in PUBLISHED_BICUBIC):
         if value is not None:
             published = PUBLISHED_BICUBIC[source][scale]
             checks.append(f"{NAMES[source]} {value:.2f} (published {published:.2f})")
+            if abs(value - published) > MOST_DEVIATION:
+                checks[-1] += (
+                    ", which is too far off: these are other images or other small ones, and the rows compare with none of papers"
+                )
     if checks:
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
     if lpips is not None:
         text += (
-            " LPIPS has the paper's linear layers on the features of a VGG16 whose weights may be others than the paper's: it compares "
-            "these rows with each other, not with published ones; lower is better."
+            " LPIPS has the paper's linear layers on the VGG16 of `--perceptual_backbone`; the weights of Oxford, which stand in for "
+            "torchvision's here, are not the paper's, so that it compares these rows with each other and with no published ones. Lower is better."
         )
     return text
 
@@ -191,8 +203,10 @@ def plot_gains(rows: list[dict[str, Any]]):
     return figure
 
 
-def show_details(test: Dataset, scale: int, methods: dict[str, Callable], details: list[tuple[int, tuple[int, int]]]):
-    """A row of pictures for each detail: the image, bicubic interpolation, this model.
+def show_details(
+    test: Dataset, scale: int, methods: dict[str, Callable], details: list[tuple[int, tuple[int, int]]]
+) -> Image.Image:
+    """A row of pictures for each detail: the image, bicubic interpolation, this model; pixels are squares and keep their colours.
 
     Args:
         test: decoded images.
@@ -200,12 +214,16 @@ def show_details(test: Dataset, scale: int, methods: dict[str, Callable], detail
         methods: what enlarges a small image, by name.
         details: the place of a test image, and row and column of the detail's upper left corner.
     """
-    figure, axes = new_figure(len(details), 3, 2.0, 2.1)
-    for line, (place, (top, left)) in zip(axes, details):
+    side, gap, heading = CROP * ZOOM, 8, 20
+    panel = Image.new("RGB", (3 * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white")
+    for line, (place, (top, left)) in enumerate(details):
         low, high = to_arrays(test[place], scale)
         pictures = {"original": high, "bicubic": methods["bicubic"](low), "this model": methods["this model"](low)}
-        for axis, (name, picture) in zip(line, pictures.items()):
-            axis.imshow(picture[top : top + CROP, left : left + CROP], interpolation="nearest")
-            axis.axis("off")
-            axis.set_title(name, size=8)
-    return figure
+        for column, (name, picture) in enumerate(pictures.items()):
+            detail = Image.fromarray(np.ascontiguousarray(picture[top : top + CROP, left : left + CROP]))
+            detail = detail.resize([ZOOM * length for length in detail.size], Image.Resampling.NEAREST)
+            corner = (column * (side + gap), heading + line * (side + gap))
+            panel.paste(detail, corner)
+            if line == 0:
+                ImageDraw.Draw(panel).text((corner[0], 3), name, fill=INK, font_size=13)
+    return panel

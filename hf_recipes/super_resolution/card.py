@@ -1,5 +1,6 @@
 """What the cards of super-resolution networks say beyond the numbers of their run."""
 
+from pathlib import Path
 from typing import Any
 
 from ..model_card import CardInfo, describe_data
@@ -35,12 +36,12 @@ upscale(image).save("large.png")
 """
 
 
-def make_card(recipe: Any, tested_on: str, sources: list[str]) -> CardInfo:
+def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInfo:
     """The card of a run of `recipes/super_resolution.py`, from its arguments and from what the test is.
 
     Args:
         recipe: the arguments.
-        tested_on: what the test is.
+        tested_on: what the test is where it is not the data set's own test split.
         sources: its benchmarks, or one empty name.
     """
     data = describe_data(recipe, KNOWN_DATA)
@@ -65,7 +66,10 @@ def make_card(recipe: Any, tested_on: str, sources: list[str]) -> CardInfo:
         | {"psnr": METRICS["psnr"], "ssim": METRICS["ssim"]},  # those of the validation have no benchmark's name
         snippet=SNIPPET,
         **data,
-        tested_on=tested_on,
+        tested_on=tested_on and (tested_on if sources != [""] else f"{data['dataset_name']}, {tested_on}"),
+        measured_on={
+            f"{source}_{key}": NAMES.get(source, source) for source in filter(None, sources) for key in METRICS
+        },
         recipe="recipes/super_resolution.py",
         limitations=[
             "It was trained on small images that bicubic interpolation made: photographs with noise, blur or JPEG artefacts of their "
@@ -86,4 +90,5 @@ def describe_training(recipe: Any) -> str:
         parts.append(f"{recipe.perceptual_weight} times the relative error of VGG16's features ({layers})")
     if recipe.frequency_weight:
         parts.append(f"{recipe.frequency_weight} times the error of frequencies")
-    return f" Trained on {' plus '.join(parts)}."
+    start = f" It went on from the weights of {Path(recipe.start_from).name}." if recipe.start_from else ""
+    return f" Trained on {' plus '.join(parts)}.{start}"

@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
+from PIL.Image import DecompressionBombError
 
 from ..images import open_image, to_rgb
 from ..loading import code_digest, decode_images, find_column, load_splits
+from .metrics import least_side
 from .resize import resize_bicubic
 
 logger = logging.getLogger(__name__)
 
-# raw memory, decoded once, kept by Arrow: `high` is uint8 (height, width, 3), `low` the same divided by the scale
+# raw memory, decoded once, kept by Arrow: `high` is uint8 (height, width, 3), `low` the same divided by the scale, `given` whether it
+# came with the data or was made of `high`
 DECODED = Features(
     {
         "high": Value("binary"),
@@ -25,8 +28,10 @@ DECODED = Features(
         "width": Value("int32"),
         "index": Value("int64"),
         "source": Value("string"),
+        "given": Value("bool"),
     }
 )
+BATCH = 8  # images decoded at once: large ones are some ten megabytes each
 DIRECTIONS = 8  # four quarter turns, each with its mirror image
 
 
@@ -35,11 +40,11 @@ class LoadedImages(NamedTuple):
 
     Args:
         splits: `train`, `validation` and `test`, each with the columns `DECODED`; `source` is the benchmark of a test image.
-        tested_on: what the test is, for the card.
+        tested_on: what the test is where it is not the data set's own test split, else None.
     """
 
     splits: DatasetDict
-    tested_on: str
+    tested_on: str | None
 
 
 def load_images(
@@ -79,7 +84,7 @@ def load_images(
     used = ["train", "validation"] if benchmarks else ["train", "validation", "test"]
     decoded = DatasetDict(
         {
-            name: decode_split(splits[name], name, scale, image_column, patch_size if name == "train" else scale)
+            name: decode_split(splits[name], name, scale, image_column, patch_size if name == "train" else 0)
             for name in used
             if name in splits
         }
@@ -94,9 +99,12 @@ def load_images(
             drawn = decoded["train"].train_test_split(validation_size, seed=seed)
             decoded["train"], decoded[name] = drawn["train"], drawn["test"]
     if not benchmarks:
-        own = "test" in splits
-        return LoadedImages(decoded, "its test split" if own else f"{validation_size} images, drawn by the seed")
+        drawn_too = None if "test" in splits else f"{validation_size} images, drawn by the seed"
+        return LoadedImages(decoded, drawn_too)
     places = [place_benchmark(name, dataset) for name in benchmarks]
+    names = [benchmark_name(place) for place in places]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--benchmarks are called {', '.join(names)}; two of one name cannot be told apart")
     decoded["test"] = concatenate_datasets([load_benchmark(place, scale) for place in places])
     return LoadedImages(decoded, ", ".join(dict.fromkeys(decoded["test"]["source"])))
 
@@ -106,6 +114,10 @@ def place_benchmark(name: str, dataset: str) -> str:
     if "/" in name or Path(name).is_dir():
         return name
     return str(Path(dataset).parent / name)
+
+
+def benchmark_name(place: str) -> str:
+    return place.rstrip("/").split("/")[-1].lower()
 
 
 def decode_split(split: Dataset, name: str, scale: int, image_column: str, least: int) -> Dataset:
@@ -119,7 +131,7 @@ def decode_split(split: Dataset, name: str, scale: int, image_column: str, least
         source="",
         code=code_digest(Path(__file__).parent),
     )
-    return decode_images(split, name, [image_column], DECODED, decode)
+    return decode_images(split, name, [image_column], DECODED, decode, BATCH)
 
 
 def load_benchmark(dataset: str, scale: int) -> Dataset:
@@ -134,7 +146,8 @@ def load_benchmark(dataset: str, scale: int) -> Dataset:
     try:
         splits = load_splits(dataset)
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"--benchmarks: {error}; give none with --benchmarks none") from error
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"--benchmarks {dataset}: {error}; give none with --benchmarks none") from error
     if "test" not in splits and len(splits) > 1:
         raise ValueError(f"--benchmarks {dataset} has the splits {', '.join(splits)}; 'test' is needed")
     split = splits["test"] if "test" in splits else next(iter(splits.values()))
@@ -146,18 +159,18 @@ def load_benchmark(dataset: str, scale: int) -> Dataset:
             f"--benchmarks {dataset} has no column hr_x{scale} or hr; it has {', '.join(split.column_names)}"
         )
     high = high or images[0]
-    name = dataset.rstrip("/").split("/")[-1]
+    name = benchmark_name(dataset)
     decode = partial(
         decode_batch,
         split_name=name,
         scale=scale,
         high_column=high,
         low_column=low,
-        least=scale,
+        least=0,
         source=name,
         code=code_digest(Path(__file__).parent),
     )
-    return decode_images(split, name, [high, *([low] if low else [])], DECODED, decode)
+    return decode_images(split, name, [high, *([low] if low else [])], DECODED, decode, BATCH)
 
 
 def decode_batch(
@@ -178,11 +191,11 @@ def decode_batch(
         where = f"row {index} of {split_name}"
         high = read_image(rows[high_column][place], where)
         height, width = (side - side % scale for side in high.shape[:2])
+        size = f"{where}: the image is {high.shape[1]} x {high.shape[0]} pixels"
         if min(height, width) < least:
-            raise ValueError(
-                f"{where}: the image is {high.shape[1]} x {high.shape[0]} pixels, smaller than {least}; leave it out, or "
-                "lower --patch_size"
-            )
+            raise ValueError(f"{size}, smaller than a patch of {least}; leave it out, or lower --patch_size")
+        if min(height, width) < least_side(scale):
+            raise ValueError(f"{size}, too small to judge, which takes {least_side(scale)}; leave it out")
         high = np.ascontiguousarray(high[:height, :width])
         if low_column is None:
             low = resize_bicubic(high, 1 / scale)
@@ -199,14 +212,18 @@ def decode_batch(
         decoded["width"].append(width)
         decoded["index"].append(index)
         decoded["source"].append(source)
+        decoded["given"].append(low_column is not None)
     return decoded
 
 
 def read_image(cell: Any, where: str) -> np.ndarray:
     """uint8 `(height, width, 3)`; gray, palette and CMYK become RGB, an alpha channel is dropped."""
     try:
-        return np.asarray(to_rgb(open_image(cell)))
-    except (OSError, ValueError, SyntaxError) as error:
+        image = open_image(cell)
+        if isinstance(image, np.ndarray):
+            raise ValueError("the column holds numbers and no images")
+        return np.asarray(to_rgb(image))
+    except (OSError, ValueError, SyntaxError, DecompressionBombError) as error:
         raise ValueError(f"{where}: cannot read the image: {error}") from error
 
 
@@ -249,21 +266,23 @@ def as_arrays(split: Dataset, scale: int) -> Dataset:
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Whole images stacked, images to cut patches from in a list.
-
-    Raises:
-        ValueError: when whole images of a batch differ in size.
-    """
+    """Whole images stacked, images to cut patches from in a list."""
     batch = {name: [row[name] for row in rows] for name in rows[0]}
     if "high" in batch:
         return batch
-    if len({image.shape for image in batch["labels"]}) > 1:
-        raise ValueError("the images of a batch differ in size; give --per_device_eval_batch_size 1")
     return {
         "pixel_values": torch.stack(batch["pixel_values"]),
         "labels": torch.stack(batch["labels"]),
         "source": torch.tensor(batch["source"]),
     }
+
+
+def check_batch_size(splits: DatasetDict, batch_size: int) -> None:
+    """Raises a `ValueError` where images of a batch to validate or test with differ in size."""
+    for name in ("validation", "test"):
+        sizes = set(zip(splits[name]["height"], splits[name]["width"]))
+        if batch_size > 1 and len(sizes) > 1:
+            raise ValueError(f"the images of {name} differ in size; give --per_device_eval_batch_size 1")
 
 
 class PatchCutter:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+MOST_PSNR = 100.0  # dB
 METRICS = {"psnr": "PSNR", "ssim": "SSIM", "rgb_psnr": "RGB PSNR"}
 # dB of bicubic interpolation on the luminance, as papers have reported it since Timofte et al. 2013, by benchmark and scale
 PUBLISHED_BICUBIC = {
@@ -45,27 +46,36 @@ def is_gray(image: np.ndarray) -> bool:
 def judge(image: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """`METRICS` by the protocol `y_channel_matlab`.
 
-    PSNR and SSIM (Wang et al. 2004, windows of 11 pixels) of the luminance, both peak 255, a border of `scale` pixels left out. A
-    gray image is its own luminance, in 0..255. RGB PSNR is that of all three channels.
+    PSNR and SSIM (Wang et al. 2004, windows of 11 pixels that lie inside) of the luminance, both peak 255, a border of `scale` pixels left
+    out. A gray image is its own luminance, in 0..255, and a reconstruction of it the mean of its channels. RGB PSNR is that of all
+    three channels. PSNR ends at `MOST_PSNR`, which an image without any error has.
 
     Args:
         image, target: uint8 `(height, width, 3)`.
         scale: of the reconstruction.
 
     Raises:
-        ValueError: when the sizes differ.
+        ValueError: when the sizes differ, or are below `least_side`.
     """
+    if min(target.shape[:2]) < least_side(scale):
+        raise ValueError(f"an image of {target.shape[:2]} pixels is too small to judge; {least_side(scale)} are needed")
     if image.shape != target.shape:
         raise ValueError(f"a reconstruction of {image.shape[:2]} pixels cannot be compared with {target.shape[:2]}")
     image, target = (each[scale:-scale, scale:-scale] for each in (image, target))
-    to_y = (lambda each: each[..., 0].astype(np.float64)) if is_gray(target) else luminance
+    to_y = (lambda each: each.mean(-1)) if is_gray(target) else luminance
     ours, theirs = (torch.from_numpy(to_y(each))[None, None] for each in (image, target))
     colours = (torch.from_numpy(each.astype(np.float64)) for each in (image, target))
+    _, similarity = structural_similarity_index_measure(ours, theirs, data_range=255.0, return_full_image=True)
     return {
-        "psnr": float(peak_signal_noise_ratio(ours, theirs, data_range=255.0)),
-        "ssim": float(structural_similarity_index_measure(ours, theirs, data_range=255.0)),
-        "rgb_psnr": float(peak_signal_noise_ratio(*colours, data_range=255.0)),
+        "psnr": min(float(peak_signal_noise_ratio(ours, theirs, data_range=255.0)), MOST_PSNR),
+        "ssim": float(similarity[..., 5:-5, 5:-5].mean()),  # torchmetrics mirrors the image for windows that leave it
+        "rgb_psnr": min(float(peak_signal_noise_ratio(*colours, data_range=255.0)), MOST_PSNR),
     }
+
+
+def least_side(scale: int) -> int:
+    """Pixels that an image must have to be judged: a window of SSIM inside the border, and what VGG16 halves four times for LPIPS."""
+    return max(2 * scale + 11, 16)
 
 
 def to_images(pixel_values: torch.Tensor) -> np.ndarray:

@@ -117,6 +117,22 @@ class SuperResolver(PreTrainedModel):
         self.network.last.initial_gain = 0.0
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info: bool = False, **kwargs):
+        """As `PreTrainedModel.from_pretrained`, but weights that are missing or of another shape are an error.
+
+        Raises:
+            ValueError: when the checkpoint does not hold every weight of this network, which would be no more than interpolation.
+        """
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        lost = sorted([*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])])
+        if lost:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} does not hold the weights of a super-resolver with architecture "
+                f"{model.config.architecture!r}: {len(lost)} are missing or of another shape, the first is {lost[0]}"
+            )
+        return (model, info) if output_loading_info else model
+
     @property
     def reach(self) -> int:
         """Pixels of the small image around one that its enlargement depends on; bicubic interpolation looks at 2."""

@@ -11,7 +11,9 @@ from huggingface_hub.utils import httpx
 from PIL import Image, ImageOps
 from torch.nn import functional as F
 from transformers import Pipeline
+from transformers.utils import logging
 
+logger = logging.get_logger(__name__)
 MOST = {"uint8": 255, "uint16": 65535}  # of a channel, by type of number
 
 
@@ -27,13 +29,13 @@ class SuperResolutionPipeline(Pipeline):
     The image is enlarged in tiles, each read with as many pixels around it as the network looks at, so that the result is that of
     the whole image and the memory grows with nothing but the image's pixels.
 
-    Gray, 16-bit gray and alpha channels are kept; palettes become RGB, or RGBA where a colour is transparent; other modes become
-    RGB. An alpha channel is interpolated (bicubic). Arrays are uint8 or uint16, `(height, width)` or with 1 to 4 channels, and give
-    arrays of their kind.
+    Gray, 16-bit gray, alpha channels and colour profiles are kept; palettes become RGB, transparent colours an alpha channel, other
+    modes RGB. An alpha channel is interpolated (bicubic). Of 16-bit colour Pillow reads 8 bits: give it as an array. Arrays are uint8
+    or uint16, `(height, width)` or with 1 to 4 channels, and give arrays of their kind.
 
     Args of a call:
         scale (`int`): what the result should be; an error where the weights are for another.
-        tile_size (`int`): side of a tile in pixels of the small image, 256 by default.
+        tile_size (`int`): side of a tile in pixels of the small image, 256 by default; SRCNN's tiles are smaller.
         self_ensemble (`bool`): the mean over the image's four turns and their mirror images (Timofte et al. 2016); 8 times the work.
         timeout (`float`): seconds to wait for a URL.
     """
@@ -69,15 +71,28 @@ class SuperResolutionPipeline(Pipeline):
         try:
             if isinstance(image, (str, Path)):
                 image = read_image(str(image), timeout)
-            is_array = not isinstance(image, Image.Image)
-            return {"array": check_array(np.asarray(image if is_array else to_plain_mode(image))), "is_array": is_array}
+            if not isinstance(image, Image.Image):
+                return {"array": check_array(np.asarray(image))}
+            plain = to_plain_mode(image)
+            profile = image.info.get("icc_profile") if image.mode != "CMYK" else None
+            return {"array": check_array(np.asarray(plain)), "mode": plain.mode, "icc_profile": profile}
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, httpx.HTTPError) as error:
             raise ValueError(f"cannot enlarge {name}: {error}") from error
 
-    def _forward(self, model_inputs: dict, tile_size: int = 256, self_ensemble: bool = False) -> dict[str, Any]:
+    def _forward(
+        self, model_inputs: dict, tile_size: int | None = None, self_ensemble: bool = False
+    ) -> Image.Image | np.ndarray:
+        """The enlarged image, made tile by tile in its own memory, so that there is never a second copy of it."""
         array, scale, reach = model_inputs["array"], self.model.config.scale, self.model.reach
+        if tile_size is None:  # the features of SRCNN are as large as the result
+            tile_size = 512 // scale if self.model.config.architecture == "srcnn" else 256
         height, width = array.shape[:2]
-        enlarged = np.empty((scale * height, scale * width, *array.shape[2:]), array.dtype)
+        if "mode" in model_inputs:
+            enlarged = Image.new(model_inputs["mode"], (scale * width, scale * height))
+            if model_inputs["icc_profile"]:
+                enlarged.info["icc_profile"] = model_inputs["icc_profile"]
+        else:
+            enlarged = np.empty((scale * height, scale * width, *array.shape[2:]), array.dtype)
         for top in range(0, height, tile_size):
             for left in range(0, width, tile_size):
                 above, before = max(top - reach, 0), max(left - reach, 0)
@@ -88,10 +103,12 @@ class SuperResolutionPipeline(Pipeline):
                     for start, side in ((top, height), (left, width))
                 )
                 first, second = scale * (top - above), scale * (left - before)
-                enlarged[rows, columns] = tile[
-                    first : first + rows.stop - rows.start, second : second + columns.stop - columns.start
-                ]
-        return {"array": enlarged, "is_array": model_inputs["is_array"]}
+                kept = tile[first : first + rows.stop - rows.start, second : second + columns.stop - columns.start]
+                if isinstance(enlarged, Image.Image):
+                    enlarged.paste(Image.fromarray(np.ascontiguousarray(kept)), (columns.start, rows.start))
+                else:
+                    enlarged[rows, columns] = kept
+        return enlarged
 
     def enlarge(self, part: np.ndarray, self_ensemble: bool) -> np.ndarray:
         """A tile `(height, width)` or `(height, width, channels)` in its own type of number."""
@@ -118,9 +135,8 @@ class SuperResolutionPipeline(Pipeline):
                 total = total + torch.rot90(result.flip(-1) if mirrored else result, -turns, (2, 3))
         return total / 8
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> Image.Image | np.ndarray:
-        array = model_outputs["array"]
-        return array if model_outputs["is_array"] else Image.fromarray(array)
+    def postprocess(self, model_outputs: Image.Image | np.ndarray) -> Image.Image | np.ndarray:
+        return model_outputs
 
     def get_iterator(
         self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
@@ -145,6 +161,8 @@ def read_image(path: str, timeout: float | None = None) -> Image.Image:
             raise OSError(f"the server answered {response.status_code}")
         source = BytesIO(response.content)
     image = Image.open(source)
+    if image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(part) for part in image.tile):
+        logger.warning("%s has 16 bits a channel in colour, of which Pillow reads 8; an array keeps them", path)
     image.load()  # a truncated file fails here
     ImageOps.exif_transpose(image, in_place=True)
     return image
@@ -152,7 +170,11 @@ def read_image(path: str, timeout: float | None = None) -> Image.Image:
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
     """L, LA, RGB, RGBA or 16-bit gray."""
-    if image.mode in ("L", "LA", "RGB", "RGBA", "I;16"):
+    if image.has_transparency_data:
+        return (
+            image if image.mode in ("LA", "RGBA") else image.convert("LA" if image.mode in ("1", "L", "La") else "RGBA")
+        )
+    if image.mode in ("L", "RGB", "I;16"):
         return image
     if image.mode in ("F", "I"):
         raise ValueError(
@@ -160,9 +182,9 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
         )
     if image.mode == "1":
         return image.convert("L")
-    if image.mode.startswith("I;16"):
-        return image.convert("I;16")
-    return image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB")
+    if image.mode.startswith("I;16"):  # of another byte order, which PIL's own conversion would cut off at 255
+        return Image.fromarray(np.asarray(image).astype(np.uint16))
+    return image.convert("RGB")
 
 
 def check_array(array: np.ndarray) -> np.ndarray:

@@ -21,13 +21,22 @@ def load_vgg(backbone: str, layers: Sequence[str]) -> nn.Module:
 
     Raises:
         OSError: when there is no such model.
+        ValueError: when it is no VGG16.
     """
     place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
     stages = tuple(sorted(LAYERS[layer] for layer in layers))
     try:
-        vgg = timm.create_model(place, pretrained=True, features_only=True, out_indices=stages)
+        # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
+        overlay = {"num_classes": -1}
+        vgg = timm.create_model(
+            place, pretrained=True, features_only=True, out_indices=stages, pretrained_cfg_overlay=overlay
+        )
     except (OSError, RuntimeError) as error:
-        raise OSError(f"--perceptual_backbone {backbone}: {error}") from error
+        raise OSError(
+            f"--perceptual_backbone {backbone}: {error}. Without VGG16, give --lpips false and no --perceptual_weight"
+        ) from error
+    if vgg.pretrained_cfg.get("architecture") != "vgg16":
+        raise ValueError(f"--perceptual_backbone {backbone} is a {vgg.pretrained_cfg.get('architecture')} and no vgg16")
     return vgg.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 

@@ -42,6 +42,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
     baseline_logits = {name: np.log(np.clip(each, 1e-7, 1)) for name, each in baselines.items()}
     report = Report(baselines={name: measure(each, labels) for name, each in baseline_logits.items()})
     report.measured = {
+        "left_out_broken": images.broken,
         "trained_parameters": trainer.trained_parameters,
         "recall_by_class": {row["class"]: row["recall"] for row in accuracy_by_class(confusion, names)},
         "train_examples": len(images.splits["train"]),
@@ -102,14 +103,14 @@ def describe_examples(
         for name, each in {"model": logits, **baselines}.items()
     }
     ids = [first_of[split] + index for split, index in zip(test["split"], test["index"])]
-    return {"ids": ids, "scores": {"balanced_accuracy": scores}}
+    return {"ids": ids, "strata": labels.tolist(), "scores": {"balanced_accuracy": scores}}
 
 
 def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Section:
     def both(rows: np.ndarray) -> np.ndarray:
         return np.array([list(measure(each[rows], labels[rows]).values()) for each in (logits, baseline)])
 
-    everything, draws = both(np.arange(len(labels))), resample(both, len(labels))
+    everything, draws = both(np.arange(len(labels))), resample(both, len(labels), strata=labels)
     (low, high), (low_gain, high_gain) = interval(draws[:, 0]), interval(draws[:, 0] - draws[:, 1])
     rows = [
         {
@@ -122,7 +123,7 @@ def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndar
         for place, name in enumerate(METRICS.values())
     ]
     text = (
-        f"Percentile bootstrap over the {len(labels)} test images; the difference to logistic regression on the frozen features of "
+        f"Percentile bootstrap over the {len(labels)} test images, class by class; the difference to logistic regression on the frozen features of "
         "the same backbone is paired."
     )
     return Section("How sure the numbers are", text, rows)
@@ -284,10 +285,9 @@ def plot_calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 
 def describe_duplicates(images: LoadedImages) -> Section | None:
     if not images.duplicates:
         return None
-    text = (
-        "Images that are the same or nearly so, by their perceptual hash; splits are drawn so that they stay together. At most "
-        f"{len(images.duplicates)} groups are shown, those of several classes first."
-    )
+    text = f"{images.groups} groups of images are the same or nearly so, by their perceptual hash; splits are drawn so that they stay together."
+    if images.groups > len(images.duplicates):
+        text += f" {len(images.duplicates)} of them are shown, those of several classes first."
     if images.dropped:
         text += f" {images.dropped} training images are left out since a duplicate of theirs is in the validation or the test."
     return Section("Duplicates", text, images.duplicates)

@@ -14,6 +14,8 @@ from transformers.utils import logging
 from .configuration_pooled_classifier import PooledClassifierConfig
 from .modeling_pooled_classifier import PooledClassifier
 
+CHOSEN_HERE = ("num_classes", "drop_rate", "drop_path_rate")  # arguments of timm
+
 
 def load_backbone(
     backbone: str,
@@ -36,47 +38,56 @@ def load_backbone(
             default.
         pooled_head: the mean of the last features and a linear layer instead of the network's own classifier.
         dropout: before the head.
-        drop_path: share of residual branches left out (stochastic depth, Huang et al. 2016); networks without them have none.
+        drop_path: share of residual branches left out (stochastic depth, Huang et al. 2016), an error for networks without them.
         pretrained: False for timm's initial weights.
 
     Raises:
-        OSError: when there is no such model.
+        OSError: when there is no such model, or none that this version of timm knows.
         ValueError: when the network cannot take images of that size, or when weights other than the head's are not there.
     """
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     try:
         config = AutoConfig.from_pretrained(backbone)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise OSError(f"--backbone {backbone}: {error}") from error
     if getattr(config, "pretrained_cfg", None) is None:
         raise ValueError(f"--backbone {backbone} is no model of timm: its config has no pretrained_cfg")
     pretrained_cfg = with_image(config.pretrained_cfg, image_size, crop_pct)
+    # what the network was built with, but what is chosen here
+    built_with = {key: value for key, value in (config.model_args or {}).items() if key not in CHOSEN_HERE}
     if pooled_head:
+        for option, value in (("drop_path", drop_path), ("backbone", built_with)):
+            if value:
+                raise ValueError(f"--{option} {backbone if built_with else value} does not go with --pooled_head true")
         config = PooledClassifierConfig(
             architecture=config.architecture, pretrained_cfg=pretrained_cfg, dropout=dropout, **labels
         )
         model = PooledClassifier(config)
         if pretrained:
-            place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
-            source = timm.create_model(place, pretrained=True, features_only=True, out_indices=(-1,), num_classes=0)
-            model.timm_model.backbone.load_state_dict(source.state_dict())
+            model.timm_model.backbone.load_state_dict(load_features(backbone))
     else:
-        arguments: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
+        arguments = built_with | ({"drop_rate": dropout} if dropout else {})
         if drop_path:
             arguments["drop_path_rate"] = drop_path
-        with errors_only():  # the new head is what is asked for, and anything else is refused below
-            model, loaded = AutoModelForImageClassification.from_pretrained(
-                backbone,
-                num_labels=len(names),
-                **labels,
-                model_args=arguments,
-                pretrained_cfg=pretrained_cfg,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
+        try:
+            with errors_only():  # the new head is what is asked for, and anything else is refused below
+                model, loaded = AutoModelForImageClassification.from_pretrained(
+                    backbone,
+                    num_labels=len(names),
+                    **labels,
+                    model_args=arguments,
+                    pretrained_cfg=pretrained_cfg,
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                )
+        except TypeError as error:
+            raise ValueError(f"--backbone {backbone} takes no {' or '.join(arguments)}: {error}") from error
         check_loaded(model, loaded, backbone)
+        model.config.label_names = list(names)  # a fine-tuned source has names of its own, which would be saved again
+        if getattr(model.config, "label_descriptions", None):
+            model.config.label_descriptions = None
         if not pretrained:
-            fresh = timm.create_model(config.architecture, num_classes=len(names))
+            fresh = timm.create_model(config.architecture, num_classes=len(names), **built_with)
             model.timm_model.load_state_dict(fresh.state_dict())
     check_image_size(model, pretrained_cfg["input_size"])
     return model
@@ -103,6 +114,31 @@ def check_loaded(model: PreTrainedModel, loaded: dict[str, Any], backbone: str) 
             f"--backbone {backbone} has no weights for {', '.join(sorted(fresh)[:4])}, which would start at random; "
             "--pooled_head true puts a head of its own on the features"
         )
+
+
+def load_features(backbone: str) -> dict[str, torch.Tensor]:
+    """The weights of a network without its head, as timm names them.
+
+    Raises:
+        ValueError: when some are not in the repository.
+    """
+    place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
+    # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
+    overlay = {"num_classes": -1}
+    makings = []
+    for seed in (0, 1):  # what is in the repository is the same both times, what is drawn is not
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            source = timm.create_model(
+                place, pretrained=True, features_only=True, out_indices=(-1,), pretrained_cfg_overlay=overlay
+            )
+        makings.append(source.state_dict())
+    fresh = [name for name, value in makings[0].items() if not value.equal(makings[1][name])]
+    if fresh:
+        raise ValueError(
+            f"--backbone {backbone} has no weights for {', '.join(fresh[:4])}, which would start at random"
+        )
+    return makings[0]
 
 
 def with_image(pretrained_cfg: dict[str, Any], image_size: int | None, crop_pct: float | None) -> dict[str, Any]:

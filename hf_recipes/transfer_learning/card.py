@@ -1,5 +1,6 @@
 """What the cards of fine-tuned classifiers say beyond the numbers of their run."""
 
+from pathlib import Path
 from typing import Any
 
 from ..model_card import CardInfo, describe_data
@@ -74,7 +75,7 @@ def make_card(recipe: Any, tested_on: str | None) -> CardInfo:
         ],
         citation=f"{CITATIONS[recipe.strategy]} Wightman, PyTorch Image Models, 2019 (timm).".strip(),
         pipeline_tag="image-classification",
-        base_model=recipe.backbone if recipe.strategy != "scratch" else None,
+        base_model=recipe.backbone if recipe.strategy != "scratch" and not Path(recipe.backbone).is_dir() else None,
         tags=[] if recipe.pooled_head else ["timm"],
     )
 

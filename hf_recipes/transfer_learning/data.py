@@ -30,7 +30,7 @@ from ..loading import (
 
 logger = logging.getLogger(__name__)
 
-MOST_SIDE = 512  # pixels of the shorter side that are kept: more than any backbone's crop needs
+MOST_SIDE = 512  # pixels of the shorter side that are kept; a backbone that sees more is refused
 # raw memory, decoded once, kept by Arrow; `hash` is the perceptual hash (64 bits), `digest` that of the pixels
 DECODED = Features(
     {
@@ -52,7 +52,9 @@ class LoadedImages(NamedTuple):
     Args:
         splits: `train`, `validation` and `test`, each with the columns `DECODED`; `index` is the row in the data set's `split`.
         names: of the classes.
-        duplicates: groups of images that are the same or nearly so, as rows of a report.
+        duplicates: the first groups of images that are the same or nearly so, as rows of a report.
+        groups: how many of them there are.
+        broken: images that cannot be read and are left out.
         dropped: training images left out since a duplicate of theirs is tested on.
         tested_on: what the test is where it is not the data set's own test split, else None.
     """
@@ -60,6 +62,8 @@ class LoadedImages(NamedTuple):
     splits: DatasetDict
     names: list[str]
     duplicates: list[dict[str, Any]]
+    groups: int
+    broken: int
     dropped: int
     tested_on: str | None
 
@@ -106,6 +110,13 @@ def load_images(
     splits, tested_on = choose_splits(splits, label_column)
     splits, names = encode_labels(splits, label_column, known=None if redraw else "train")
     decoded = [decode_split(split, name, image_column, label_column, skip_broken) for name, split in splits.items()]
+    broken = [
+        describe_file(split, name, image_column, index)
+        for (name, split), kept in zip(splits.items(), decoded)
+        for index in sorted(set(range(len(split))) - set(kept["index"]))
+    ]
+    if broken:
+        logger.warning("Left out, since they cannot be read: %s", ", ".join(broken))
     images = concatenate_datasets(decoded)
     groups = group_duplicates(images, duplicate_distance)
     labels, origin = np.asarray(images["label"]), np.asarray(images["split"])
@@ -139,9 +150,16 @@ def load_images(
         DatasetDict({name: images.select(np.sort(chosen)) for name, chosen in rows.items()}),
         names,
         describe_duplicates(images, groups, names),
+        sum(len(members) > 1 for members in members_of(groups)),
+        len(broken),
         dropped,
         tested_on,
     )
+
+
+def describe_file(split: Dataset, name: str, image_column: str, index: int) -> str:
+    cell = split.cast_column(image_column, Image(decode=False))[index][image_column] or {}
+    return f"row {index} of {name}" + (f" ({cell['path']})" if cell.get("path") else "")
 
 
 def decode_split(split: Dataset, name: str, image_column: str, label_column: str, skip_broken: bool) -> Dataset:
@@ -170,13 +188,12 @@ def decode_batch(
     for index, cell, label in zip(indices, rows[image_column], rows[label_column]):
         try:
             image = to_rgb(open_image(cell))
-        except (OSError, ValueError, SyntaxError) as error:
+        except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
             path = cell.get("path") if isinstance(cell, dict) else None
             what = f"row {index} of {split_name}{f' ({path})' if path else ''}: cannot read the image: {error}"
             if not skip_broken:
                 raise ValueError(f"{what}; mend it, or leave such images out with --skip_broken true") from error
-            logger.warning("Left out: %s", what)
-            continue
+            continue  # it is missed below, also when this comes from the cache
         if min(image.size) > MOST_SIDE:
             scale = MOST_SIDE / min(image.size)
             image = image.resize([round(side * scale) for side in image.size], PILImage.Resampling.BICUBIC)
@@ -256,11 +273,14 @@ def draw_by_class(
                 "class out"
             )
         wanted, taken = share * sum(map(len, parts)), 0
-        for number, place in enumerate(generator.permutation(len(parts))):
-            if number and (taken + len(parts[place]) / 2 > wanted or number == len(parts) - 1):
+        left = len(parts)
+        for place in generator.permutation(len(parts)):
+            if taken and (taken >= wanted or left == 1):
                 break
+            if taken and taken + len(parts[place]) / 2 > wanted:
+                continue  # a group too large, and smaller ones may follow
             drawn.append(parts[place])
-            taken += len(parts[place])
+            taken, left = taken + len(parts[place]), left - 1
     drawn = np.concatenate(drawn)
     return drawn, np.setdiff1d(rows, drawn)
 
@@ -276,7 +296,7 @@ def repeat_rare_classes(split: Dataset) -> Dataset:
 
 # -- what a model sees -----------------------------------------------------------------------------
 def as_seen(split: Dataset, processor: BaseImageProcessor) -> Dataset:
-    """Rows of `pixel_values` as the pipeline would make them, `labels` and `index`."""
+    """Rows of `pixel_values` as the pipeline would make them (of an image of at most `MOST_SIDE` pixels), `labels` and `index`."""
 
     def transform(rows: dict[str, list]) -> dict[str, list]:
         images = [to_pil(dict(zip(rows, values))) for values in zip(*rows.values())]

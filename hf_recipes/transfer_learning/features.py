@@ -101,7 +101,7 @@ def doubtful_labels(train: Dataset, most: int = 12) -> list[tuple[int, int, floa
     features, labels = feature_matrix(train), np.asarray(train["label"])
     counts = np.bincount(labels)
     usual = np.flatnonzero(counts[labels] >= 5)  # of rarer classes a fold may hold none
-    if not len(usual):
+    if len(np.unique(labels[usual])) < 2:
         return []
     classifier = choose_penalty(features[usual], labels[usual])
     folds = StratifiedKFold(5, shuffle=True, random_state=0)

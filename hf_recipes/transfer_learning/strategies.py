@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from timm.layers import Conv2dSame
 from timm.models import group_parameters
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
 from transformers.modeling_outputs import ImageClassifierOutput
 
 STRATEGIES = ("linear_probe", "partial", "full", "gradual", "lora", "scratch")
@@ -56,14 +57,20 @@ def prepare(model: PreTrainedModel, strategy: str, stages: int = 2, lora_rank: i
 
 
 def add_lora(model: PreTrainedModel, rank: int) -> None:
-    """Every dense layer and convolution but those that work on channels one by one, and but the head, gets a low-rank update."""
+    """Every dense layer and plain convolution but the head gets a low-rank update.
+
+    Convolutions in groups do not (they have few weights), nor those that change their weights before they use them, such as
+    weight-standardised ones: there the sum of the weights is not the sum of the outputs, and an update could not be merged.
+    """
     head = model.timm_model.get_classifier()
     targets = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
-        if module is not head
+        if type(module) in (nn.Linear, nn.Conv2d, Conv2dSame) and module is not head
+        if getattr(module, "groups", 1) == 1 and getattr(module, "dilation", (1, 1)) == (1, 1)
     ]
+    if not targets:
+        raise ValueError(f"--strategy lora: {model.config.architecture} has no plain dense layer or convolution")
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets), model)
 
 
@@ -111,14 +118,24 @@ class Unfreezing(TrainerCallback):
             parameter.requires_grad_(self.stage_of[name] >= self.head - trained)
 
 
+class Patience(EarlyStoppingCallback):
+    """Early stopping whose count of validations without a gain goes on in a resumed run."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        saved = state.stateful_callbacks.get(type(self).__name__)
+        if saved:
+            self.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
+
+
 class HeadOnFeatures(nn.Module):
     """The head of a network, for a training on features that the frozen rest has computed once."""
 
     main_input_name = "features"
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(self, model: PreTrainedModel, dropout: float = 0.0):
         super().__init__()
-        self.dropout = nn.Dropout(getattr(model.timm_model, "drop_rate", 0.0))
+        self.dropout = nn.Dropout(dropout)
         self.head = model.timm_model.get_classifier()
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> ImageClassifierOutput:

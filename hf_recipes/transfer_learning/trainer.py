@@ -42,9 +42,9 @@ class TransferTrainer(RecipeTrainer):
 class ProbeTrainer(RecipeTrainer):
     """Trains the head of a network on features that the frozen rest has computed once, and then saves the whole network."""
 
-    def __init__(self, *, model: nn.Module, **kwargs):
+    def __init__(self, *, model: nn.Module, dropout: float = 0.0, **kwargs):
         self.network = model
-        super().__init__(model=HeadOnFeatures(model), **kwargs)
+        super().__init__(model=HeadOnFeatures(model, dropout), **kwargs)
         self.trained_parameters = sum(each.numel() for each in self.model.parameters())
 
     def train(self, *args, **kwargs):

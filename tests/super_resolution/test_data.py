@@ -10,7 +10,9 @@ from hf_recipes.super_resolution.data import (
     PatchCutter,
     as_arrays,
     as_pairs,
+    check_batch_size,
     collate,
+    load_benchmark,
     load_images,
     place_benchmark,
     to_arrays,
@@ -33,6 +35,7 @@ def test_splits_and_benchmarks(pictures):
     without = load(pictures / "photos")
     assert {name: len(split) for name, split in without.splits.items()} == {"train": 6, "validation": 2, "test": 2}
     assert without.tested_on == "2 images, drawn by the seed"
+    assert loaded.splits["test"]["given"] == [True] * 3 and not any(without.splits["test"]["given"])
 
 
 def test_images_are_cut_to_a_multiple_of_the_scale(tmp_path):
@@ -44,23 +47,31 @@ def test_images_are_cut_to_a_multiple_of_the_scale(tmp_path):
     assert high.shape == (48, 60, 3) and low.shape == (16, 20, 3) and (high == draw_picture(9, 50, 61)[:48, :60]).all()
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("L", "RGB"), ("P", "RGB"), ("CMYK", "RGB"), ("RGBA", "RGB")])
-def test_other_modes_become_rgb(mode, expected, tmp_path):
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA"])
+def test_other_modes_become_rgb(mode, tmp_path):
     save_pictures(tmp_path / "train", 6)
     suffix = "tif" if mode == "CMYK" else "png"
     picture = Image.fromarray(draw_picture(8)).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(100)
     picture.save(tmp_path / f"train/99.{suffix}")
     loaded = load(tmp_path)
     rows = [row for split in loaded.splits.values() for row in split if row["index"] == 6]
-    assert (to_arrays(rows[0], 2)[1] == np.asarray(picture.convert(expected))).all()
+    assert (to_arrays(rows[0], 2)[1] == np.asarray(picture.convert("RGB"))).all()
 
 
 def test_small_and_broken_images_are_named(tmp_path):
     save_pictures(tmp_path / "train", 4)
     with pytest.raises(
-        ValueError, match=r"row \d of train: the image is \d+ x \d+ pixels, smaller than 60; .*--patch_size"
+        ValueError, match=r"row \d of train: the image is \d+ x \d+ pixels, smaller than a patch of 60; .*--patch_size"
     ):
         load(tmp_path, patch_size=60)
+    (tmp_path / "small").mkdir()
+    Image.fromarray(draw_picture(1, 15, 40)).save(tmp_path / "small/0.png")
+    with pytest.raises(
+        ValueError, match="row 0 of small: the image is 40 x 15 pixels, too small to judge, which takes 16"
+    ):
+        load_benchmark(str(tmp_path / "small"), 2)
     (tmp_path / "train/02.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="row 2 of train: cannot read the image"):
         load(tmp_path)
@@ -81,7 +92,7 @@ def test_pairs_that_do_not_match_are_named(pictures, tmp_path):
 
 
 def test_missing_benchmarks_say_what_to_do(pictures):
-    with pytest.raises(FileNotFoundError, match=r"--benchmarks: .*give none with --benchmarks none"):
+    with pytest.raises(FileNotFoundError, match=r"--benchmarks .*set99: .*give none with --benchmarks none"):
         load(pictures / "photos", benchmarks=["set99"])
     with pytest.raises(ValueError, match=r"--benchmarks .*bench has no column hr_x4 or hr; it has hr_x2, lr_x2"):
         load(pictures / "photos", scale=4, benchmarks=["bench"])
@@ -146,7 +157,8 @@ def test_batches_of_whole_images_and_of_images_to_cut(pictures):
     assert batch["source"].tolist() == [1, 1] and 0 <= batch["labels"].min() < batch["labels"].max() <= 1
     train = as_arrays(loaded.splits["train"], 2)
     assert [image.dtype for image in collate([train[0], train[1]])["high"]] == [torch.uint8] * 2
-    sizes = as_pairs(loaded.splits["train"], 2, [""])
-    rows = [sizes[place] for place in range(8)]
-    with pytest.raises(ValueError, match="--per_device_eval_batch_size 1"):
-        collate(rows)
+    with pytest.raises(
+        ValueError, match="the images of validation differ in size; give --per_device_eval_batch_size 1"
+    ):
+        check_batch_size({"validation": loaded.splits["train"], "test": loaded.splits["test"]}, 2)
+    check_batch_size({"validation": loaded.splits["train"], "test": loaded.splits["test"]}, 1)

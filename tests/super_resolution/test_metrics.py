@@ -28,7 +28,8 @@ def test_the_border_does_not_count():
     target = draw_picture(2)
     image = target.copy()
     image[:3], image[:, -3:] = 0, 0
-    assert judge(image, target, 3)["psnr"] == float("inf") and judge(image, target, 2)["psnr"] < 40
+    assert judge(image, target, 3)["psnr"] == 100 and judge(image, target, 3)["ssim"] == pytest.approx(1)
+    assert judge(image, target, 2)["psnr"] < 40
 
 
 def test_a_gray_image_is_its_own_luminance():
@@ -36,6 +37,34 @@ def test_a_gray_image_is_its_own_luminance():
     assert is_gray(gray) and not is_gray(draw_picture(3))
     found = judge(gray + 1, gray, 2)
     assert found["psnr"] == found["rgb_psnr"] == pytest.approx(20 * np.log10(255))
+    coloured = gray.astype(int)
+    coloured[..., 0] += 3  # its mean is off by one
+    assert judge(coloured.astype(np.uint8), gray, 2)["psnr"] == pytest.approx(20 * np.log10(255))
+
+
+def test_the_similarity_is_that_of_windows_inside():
+    target, generator = draw_picture(3, 24, 20), np.random.default_rng(0)
+    image = np.clip(target + generator.normal(0, 12, target.shape), 0, 255).astype(np.uint8)
+    x, y = (luminance(each)[2:-2, 2:-2] for each in (image, target))
+    places = np.arange(11) - 5
+    window = np.exp(-(places[:, None] ** 2 + places**2) / (2 * 1.5**2))
+    window /= window.sum()
+    found = []
+    for top, left in np.ndindex(x.shape[0] - 10, x.shape[1] - 10):
+        a, b = (each[top : top + 11, left : left + 11] for each in (x, y))
+        mean_a, mean_b = (window * a).sum(), (window * b).sum()
+        covariance = (window * a * b).sum() - mean_a * mean_b
+        variances = (window * a * a).sum() - mean_a**2 + (window * b * b).sum() - mean_b**2
+        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+        found.append(
+            (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
+        )
+    assert judge(image, target, 2)["ssim"] == pytest.approx(np.mean(found), abs=1e-5)
+
+
+def test_images_too_small_to_judge_are_refused():
+    with pytest.raises(ValueError, match=r"\(15, 40\) pixels is too small to judge; 16 are needed"):
+        judge(draw_picture(1, 15, 40), draw_picture(1, 15, 40), 2)
 
 
 def test_other_sizes_are_refused():

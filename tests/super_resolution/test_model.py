@@ -65,6 +65,13 @@ def test_initial_weights_have_the_spread_of_he():
     assert network.last.weight.abs().max() == 0
 
 
+def test_other_weights_are_refused(tmp_path):
+    make("espcn").save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(ValueError, match="does not hold the weights of a super-resolver with architecture 'light'"):
+        SuperResolver.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_come_back(architecture, tmp_path):
     model = randomize(make(architecture, 3))

@@ -13,7 +13,10 @@ from hf_recipes import SuperResolutionPipeline, SuperResolver, SuperResolverConf
 def model() -> SuperResolver:
     torch.manual_seed(0)
     model = SuperResolver(SuperResolverConfig(scale=2, width=8, blocks=2))
-    torch.nn.init.normal_(model.network.last.weight, std=0.02)
+    for module in model.modules():  # so strong that a pixel at the edge of what the network sees shows
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=(1.5 / module.weight[0].numel()) ** 0.5)
+    model.network.last.weight.data /= 10
     return model
 
 
@@ -31,6 +34,8 @@ def test_tiles_make_the_whole(upscale, model):
     assert abs(whole - expected).max() <= 1 and whole.shape == (140, 180, 3)
     for tile_size in (16, 33, 64):
         assert abs(upscale(image, tile_size=tile_size).astype(int) - whole).max() <= 1
+    fine = image.astype(np.uint16) * 257
+    assert abs(upscale(fine, tile_size=33).astype(int) - upscale(fine, tile_size=1000)).max() <= 2
     assert not (whole == np.asarray(Image.fromarray(image).resize((180, 140), Image.Resampling.BICUBIC))).all()
 
 
@@ -62,10 +67,27 @@ def test_other_modes_become_plain_ones(mode, expected, upscale):
     picture = Image.fromarray(draw_picture(5))
     if mode == "PA":
         picture = picture.convert("P")
-        picture.info["transparency"] = 0
-    else:
-        picture = picture.convert(mode)
-    assert upscale(picture).mode == expected
+    assert upscale(picture.convert(mode)).mode == expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("P", "RGBA"), ("L", "LA"), ("RGB", "RGBA")])
+def test_a_transparent_colour_becomes_an_alpha_channel(mode, expected, upscale):
+    picture = Image.fromarray(draw_picture(5)).convert(mode)
+    picture.info["transparency"] = picture.getpixel((0, 0))
+    large = upscale(picture)
+    assert large.mode == expected and large.getchannel("A").getextrema() == (0, 255)
+
+
+def test_sixteen_bits_of_the_other_byte_order(upscale):
+    values = draw_picture(2)[..., 0].astype(np.uint16) * 257
+    swapped = Image.frombytes("I;16B", values.shape[::-1], values.astype(">u2").tobytes())
+    assert (np.asarray(upscale(swapped)) == np.asarray(upscale(Image.fromarray(values)))).all()
+
+
+def test_colour_profiles_are_kept(upscale):
+    picture = Image.fromarray(draw_picture(1))
+    picture.info["icc_profile"] = b"a profile"
+    assert upscale(picture).info["icc_profile"] == b"a profile"
 
 
 def test_the_ensemble_turns_with_the_image(upscale):
@@ -121,3 +143,37 @@ def test_the_command_saves_every_image(model, tmp_path, capsys):
     assert cli.main([*call, photos[0]]) == 0 and (tmp_path / "a/photo-x2.png").exists()
     assert cli.main([*call, photos[0], "--scale", "3"]) == 1
     assert "not 3 times" in capsys.readouterr().err
+
+
+def test_the_command_never_writes_over_an_image(model, tmp_path, capsys):
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "photos").mkdir()
+    photo = tmp_path / "photos/photo.png"
+    Image.fromarray(draw_picture(1, 20, 30)).save(photo)
+    call = ["upscale", "--model", str(tmp_path / "model")]
+    assert cli.main([*call, str(photo), "--output", str(photo)]) == 1
+    assert "is the image itself" in capsys.readouterr().err and Image.open(photo).size == (30, 20)
+    for _ in range(2):  # the second time its own results are among the images
+        assert cli.main([*call, str(tmp_path / "photos")]) == 0
+    sizes = {path.name: Image.open(path).size for path in (tmp_path / "photos").iterdir()}
+    assert sizes == {
+        "photo.png": (30, 20),
+        "photo-x2.png": (60, 40),
+        "photo-x2-2.png": (60, 40),
+        "photo-x2-x2.png": (120, 80),
+    }
+
+
+def test_the_command_keeps_what_a_format_cannot_hold(model, tmp_path, capsys):
+    model.save_pretrained(tmp_path / "model")
+    photo, large = tmp_path / "photo.png", tmp_path / "large.jpg"
+    Image.fromarray(draw_picture(1, 20, 30)).convert("RGBA").save(photo)
+    large.write_bytes(b"what was there")
+    call = ["upscale", "--model", str(tmp_path / "model"), str(photo)]
+    assert cli.main([*call, "--output", str(large)]) == 1
+    assert ".jpg does not keep this image's transparency" in capsys.readouterr().err
+    assert large.read_bytes() == b"what was there"
+    assert cli.main([*call, "--output", str(tmp_path / "large.doc")]) == 1
+    assert "saved as .png" in capsys.readouterr().err
+    assert cli.main([*call, str(tmp_path), "--output", str(large)]) == 1
+    assert "give a folder" in capsys.readouterr().err

@@ -38,9 +38,12 @@ def test_the_same_generator_gives_the_same_batch_and_global_generators_are_left_
 
 
 def test_without_augmentation_images_are_what_the_processor_makes():
-    batch = make_batch()
-    expected = TimmWrapperImageProcessor(CONFIG)(batch["images"])["pixel_values"]
-    assert torch.allclose(Augmentation(CONFIG, 3, "none")(batch, seeded())["pixel_values"], expected, atol=1e-6)
+    config = CONFIG | {"crop_pct": 0.8, "input_size": (3, 20, 20)}
+    batch = make_batch(size=37)
+    batch["images"] = [image.crop((0, 0, 37, 30)) for image in batch["images"]]
+    found = Augmentation(config, 3, "none")(batch, seeded())
+    expected = TimmWrapperImageProcessor(config)(batch["images"])["pixel_values"]
+    assert found["pixel_values"].allclose(expected, atol=1e-6) and found["labels"].equal(batch["labels"])
 
 
 def test_hard_classes_have_a_pipeline_of_their_own():

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_recipes.transfer_learning.data import as_pictures, as_seen, collate, group_duplicates, load_images, to_pil
+from hf_recipes.transfer_learning.data import (
+    as_pictures,
+    as_seen,
+    collate,
+    draw_by_class,
+    group_duplicates,
+    load_images,
+    to_pil,
+)
 
 
 def rows_of(images, split: str) -> set[tuple[str, int]]:
@@ -92,6 +100,20 @@ def test_broken_files_are_named_or_left_out(folder, caplog):
     with caplog.at_level(logging.WARNING, logger="hf_recipes"):
         images = load_images(str(folder), skip_broken=True)
     assert sum(map(len, images.splits.values())) == 20 and "broken.png" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="hf_recipes"):
+        again = load_images(str(folder), skip_broken=True)  # from the cache
+    assert again.broken == 1 and "broken.png" in caplog.text
+
+
+def test_a_large_group_of_duplicates_does_not_end_a_draw():
+    labels, groups = np.zeros(100, int), np.concatenate([np.zeros(50, int), np.arange(1, 51)])
+    sizes = set()
+    for seed in range(30):
+        drawn, rest = draw_by_class(np.arange(100), labels, groups, 0.2, np.random.default_rng(seed), ["a"])
+        assert len(drawn) + len(rest) == 100 and not set(groups[drawn]) & set(groups[rest])
+        sizes.add(len(drawn))
+    assert sizes <= {20, 50} and 20 in sizes
 
 
 def test_classes_of_the_test_that_the_training_has_not_are_an_error(folder, tmp_path_factory):
@@ -108,6 +130,8 @@ def test_a_share_of_the_training_images_keeps_every_class(folder):
     assert set(part.splits["train"]["label"]) == {0, 1, 2}
     assert len(part.splits["train"]) < 0.5 * len(whole.splits["train"])
     assert rows_of(part, "test") == rows_of(whole, "test")
+    with pytest.raises(ValueError, match="leave nothing to train on"):
+        load_images(str(folder), validation_share=0.5, test_share=0.5)
     with pytest.raises(ValueError, match=r"--train_fraction is 1\.5"):
         load_images(str(folder), train_fraction=1.5)
 

@@ -32,6 +32,15 @@ def test_classes_without_an_image_do_not_count():
     assert metrics["balanced_accuracy"] == metrics["macro_f1"] == 1
 
 
+def test_strata_are_drawn_as_often_as_there_are():
+    strata = np.array([0] * 5 + [1] * 3)
+    draws = resample(lambda rows: [(strata[rows] == 0).sum(), len(rows), len(set(rows))], 8, strata=strata)
+    assert (draws[:, 0] == 5).all() and (draws[:, 1] == 8).all() and draws[:, 2].min() < 8
+    groups = np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    draws = resample(lambda rows: np.bincount(groups[rows], minlength=6), 8, groups=groups, strata=strata)
+    assert (draws[:, :3] @ [1 / 2, 1 / 2, 1] == 3).all() and (draws[:, 3:].sum(1) == 3).all()
+
+
 def test_intervals_cover_the_mean_as_often_as_they_say():
     generator, covered = np.random.default_rng(0), 0
     for trial in range(200):

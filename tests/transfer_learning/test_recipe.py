@@ -27,7 +27,7 @@ def test_the_run_learns_and_measures(transfer_run):
     for expected in ("How sure the numbers are", "Highest losses", "Doubtful labels", "Calibration", "hf-hub:"):
         assert expected in card
     for file in ("highest_losses.png", "training_against_validation.png", "most_confused_pairs.png"):
-        assert (transfer_run / file).exists() or file not in card
+        assert (transfer_run / file).exists() and file in card
     history = read_json(transfer_run / "trainer_state.json")["log_history"]
     assert any("fitted_accuracy" in entry for entry in history)
 
@@ -156,7 +156,7 @@ def test_classify_serves_these_models_as_well(transfer_run, shapes, capsys):
     assert [each["score"] for each in row["classes"]] == pytest.approx([each["score"] for each in expected], abs=1e-5)
 
 
-def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(run_transfer, resnet, shapes, tmp_path):
+def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(run_transfer, resnet, tmp_path, capsys):
     run_transfer(tmp_path / "run", backbone=resnet, pooled_head=True, num_train_epochs=1)
     photograph = tmp_path / "photo.png"
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
@@ -176,6 +176,37 @@ classify = pipeline("image-classification", model="local/pooled", trust_remote_c
 print(json.dumps(classify({str(photograph)!r})))
 """
         found = json.loads(run_python("-c", script, env=env, cwd=tmp_path).stdout.splitlines()[-1])
+    capsys.readouterr()
     assert cli.main(["classify", str(photograph), "--model", str(tmp_path / "run"), "--json"]) == 0
-    assert {each["label"] for each in found} == {"circle", "cross", "stripes"}
-    assert sum(each["score"] for each in found) == pytest.approx(1, abs=1e-4)
+    expected = json.loads(capsys.readouterr().out)["classes"]
+    assert [each["label"] for each in found] == [each["label"] for each in expected]
+    assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-4)
+
+
+def test_a_pushed_network_is_one_of_transformers_and_of_timm(transfer_run, shapes, tmp_path):
+    shutil.copytree(transfer_run, tmp_path / "run")
+    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
+    with running_hub(tmp_path / "hub") as endpoint:
+        env["HF_ENDPOINT"] = endpoint
+        settings = read_json(tmp_path / "run/settings.json")["options"]
+        words = [f"--{key}={value}" for key, value in settings.items()]
+        push = ["--push_to_hub", "--hub_model_id", "local/fine-tuned", "--output_dir", tmp_path / "run"]
+        run_python(ROOT / "recipes/transfer_learning.py", *words, *push, env=env)
+        script = f"""
+import sys; sys.modules["hf_recipes"] = None
+import timm, torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+image = Image.open({str(shapes / "test/cross/00.png")!r}).convert("RGB").resize((50, 40))
+ours = AutoModelForImageClassification.from_pretrained("local/fine-tuned").eval()
+other = timm.create_model("hf-hub:local/fine-tuned", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(other))
+with torch.no_grad():
+    logits = ours(**AutoImageProcessor.from_pretrained("local/fine-tuned")(image)).logits[0]
+    theirs = other(transform(image)[None])[0]
+assert logits.allclose(theirs, atol=1e-4), (logits, theirs)
+scores = dict((each["label"], each["score"]) for each in pipeline("image-classification", model="local/fine-tuned")(image))
+for name, score in zip(ours.config.id2label.values(), logits.softmax(0)):
+    assert abs(scores[name] - score) < 1e-4
+"""
+        run_python("-c", script, env=env, cwd=tmp_path)

@@ -1,13 +1,17 @@
+import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from peft.tuners.lora import LoraLayer
+from transformers import AutoModelForImageClassification
 
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.strategies import (
+    Patience,
     Unfreezing,
     merge_lora,
     parameter_groups,
@@ -120,6 +124,51 @@ def test_weights_that_are_missing_never_start_at_random_unsaid(backbone, tmp_pat
     safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"has no weights for timm_model\.conv_head\.weight, .* --pooled_head true"):
         load_backbone(str(folder), NAMES)
+
+
+def test_vgg_has_no_classifier_and_needs_none(tmp_path):
+    """As the repository at hand: no weights of the classifier, and 0 classes."""
+    torch.manual_seed(0)
+    network = timm.create_model("vgg11", num_classes=0)
+    weights = {name: value for name, value in network.state_dict().items() if name.startswith("features")}
+    cfg = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "num_classes": 0, "crop_pct": 0.875}
+    cfg |= {"interpolation": "bilinear", "first_conv": "features.0", "classifier": "head.fc"}
+    folder = tmp_path / "vgg"
+    folder.mkdir()
+    config = {"architecture": "vgg11", "num_classes": 0, "pretrained_cfg": cfg}
+    (folder / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model = load_backbone(str(folder), NAMES, pooled_head=True)
+    for name, value in weights.items():
+        assert model.state_dict()[f"timm_model.backbone.{name.replace('.', '_', 1)}"].equal(value)
+    prepare(model, "partial", stages=1)
+    places = {int(name.split("features_")[1].split(".")[0]) for name in trained(model) if "features_" in name}
+    assert places == {16, 18}  # the convolutions of the last block
+    del weights["features.18.weight"]
+    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"has no weights for features_18\.weight"):
+        load_backbone(str(folder), NAMES, pooled_head=True)
+    with pytest.raises(ValueError, match=r"--drop_path 0\.1 does not go with --pooled_head"):
+        load_backbone(str(folder), NAMES, pooled_head=True, drop_path=0.1)
+
+
+@pytest.mark.parametrize("names", [["x", "y", "z"], ["x", "y"]])
+def test_the_names_of_a_source_are_forgotten(names, backbone, tmp_path):
+    load_backbone(str(backbone), NAMES).save_pretrained(tmp_path / "first")
+    load_backbone(str(tmp_path / "first"), names).save_pretrained(tmp_path / "second")
+    again = AutoModelForImageClassification.from_pretrained(tmp_path / "second")
+    assert list(again.config.id2label.values()) == names and again.timm_model.get_classifier().out_features == len(
+        names
+    )
+
+
+def test_patience_goes_on_where_it_was():
+    before = Patience(3)
+    before.early_stopping_patience_counter = 2
+    args = SimpleNamespace(load_best_model_at_end=True, metric_for_best_model="accuracy", eval_strategy="steps")
+    callback, state = Patience(3), SimpleNamespace(stateful_callbacks={"Patience": before.state()})
+    callback.on_train_begin(args, state, None)
+    assert callback.early_stopping_patience_counter == 2
 
 
 def test_bad_backbones_and_sizes(backbone, tmp_path):
