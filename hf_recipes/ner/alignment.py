@@ -46,17 +46,22 @@ def align_sentences(
         `word`, the number of the word whose answer a token gives, `IGNORED` where it gives none; and `sentence`, its number.
 
     Raises:
-        ValueError: naming the sentence, when its labels are not as many as its words.
+        ValueError: naming the sentence, when its labels are not as many as its words; or when windows cannot share so many tokens.
     """
     for number, (words, numbers) in enumerate(zip(sentences, labels, strict=True)):
         if len(words) != len(numbers):
             raise ValueError(f"sentence {number} has {len(words)} words and {len(numbers)} tags")
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    if not 0 <= stride < room:
+        raise ValueError(
+            f"windows of {max_length} tokens, {room} of them without special ones, cannot share {stride}; give a smaller stride"
+        )
     encoded = tokenizer(
         [list(words) for words in sentences],
         is_split_into_words=True,
         truncation=True,
         max_length=max_length,
-        stride=min(stride, max_length // 2 - 2),
+        stride=stride,
         return_overflowing_tokens=True,
     )
     owners = np.asarray(encoded["overflow_to_sample_mapping"])

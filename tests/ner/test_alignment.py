@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from hf_recipes.ner.alignment import IGNORED, align_sentences, check_tokenizer, dropped_words, join_windows
+
+
+def random_sentences(number: int, most_words: int = 40) -> tuple[list[list[str]], list[list[int]]]:
+    generator = np.random.default_rng(0)
+    sentences = [
+        [
+            "".join(generator.choice(list("abcdefg"), generator.integers(1, 9)))
+            for _ in range(generator.integers(1, most_words))
+        ]
+        for _ in range(number)
+    ]
+    return sentences, [generator.integers(0, 9, len(words)).tolist() for words in sentences]
+
+
+@pytest.mark.parametrize("label_all", [False, True])
+@pytest.mark.parametrize("stride", [0, 5, 12])
+def test_every_word_is_labelled_once_whatever_the_windows(letters, stride, label_all):
+    sentences, labels = random_sentences(60)
+    windows = align_sentences(sentences, labels, letters, max_length=32, stride=stride, label_all=label_all)
+    assert max(map(len, windows["input_ids"])) == 32 and len(windows["sentence"]) > 2 * len(sentences)
+    seen = [
+        (sentence, word)
+        for sentence, words in zip(windows["sentence"], windows["word"])
+        for word in words
+        if word != IGNORED
+    ]
+    everything = [(number, place) for number, words in enumerate(sentences) for place in range(len(words))]
+    assert sorted(seen) == everything
+    for sentence, words, target in zip(windows["sentence"], windows["word"], windows["labels"]):
+        for word, label in zip(words, target):
+            assert word == IGNORED or label == labels[sentence][word]
+    learned = sum(label != IGNORED for target in windows["labels"] for label in target)
+    if label_all:
+        assert learned > len(everything)  # letters in the middle of words are learned from as well
+    else:
+        assert learned == len(everything)
+
+
+def test_a_short_sentence_by_hand(letters):
+    windows = align_sentences([["Ann", "of", "K"]], [[1, 0, 5]], letters)
+    assert letters.convert_ids_to_tokens(windows["input_ids"][0]) == [
+        "[CLS]",
+        "a",
+        "##n",
+        "##n",
+        "o",
+        "##f",
+        "k",
+        "[SEP]",
+    ]
+    assert windows["labels"] == [[IGNORED, 1, IGNORED, IGNORED, 0, IGNORED, 5, IGNORED]]
+    assert windows["word"] == [[IGNORED, 0, IGNORED, IGNORED, 1, IGNORED, 2, IGNORED]]
+    everywhere = align_sentences([["Ann", "of", "K"]], [[1, 0, 5]], letters, label_all=True)
+    assert everywhere["labels"] == [[IGNORED, 1, 1, 1, 0, 0, 5, IGNORED]]
+
+
+def test_a_word_is_labelled_where_it_is_farthest_from_a_cut(letters):
+    words = ["a"] * 20  # windows of 8 words that share 4
+    windows = align_sentences([words], [[0] * 20], letters, max_length=10, stride=4)
+    owned = [[word for word in window if word != IGNORED] for window in windows["word"]]
+    assert owned == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12, 13], [14, 15, 16, 17, 18, 19]]
+
+
+def test_answers_come_back_in_the_order_of_words(letters):
+    sentences, labels = random_sentences(40)
+    windows = align_sentences(sentences, labels, letters, max_length=24, stride=8)
+    longest = max(map(len, windows["word"]))
+
+    def pad(rows):
+        return np.array([row + [IGNORED] * (longest - len(row)) for row in rows])
+
+    shuffled = np.random.default_rng(1).permutation(len(windows["word"]))
+    joined = join_windows(
+        pad(windows["labels"])[shuffled],
+        pad(windows["word"])[shuffled],
+        np.array(windows["sentence"])[shuffled],
+        [len(words) for words in sentences],
+    )
+    assert [each.tolist() for each in joined] == labels
+
+
+def test_words_that_the_tokenizer_drops_are_outside(letters):
+    sentences = [["a", "\u200b", "b"], ["\ufeff"]]
+    windows = align_sentences(sentences, [[3, 4, 5], [6]], letters)
+    assert dropped_words(sentences, windows) == [(0, 1), (1, 0)]
+    longest = max(map(len, windows["word"]))
+    words = np.array([row + [IGNORED] * (longest - len(row)) for row in windows["word"]])
+    joined = join_windows(np.full_like(words, 7), words, np.array(windows["sentence"]), [3, 1])
+    assert [each.tolist() for each in joined] == [[7, 0, 7], [0]]
+
+
+def test_bad_input_is_named(letters):
+    with pytest.raises(ValueError, match="sentence 1 has 2 words and 1 tags"):
+        align_sentences([["a"], ["b", "c"]], [[0], [0]], letters)
+    with pytest.raises(ValueError, match="windows of 10 tokens, 8 of them without special ones, cannot share 8"):
+        align_sentences([["a"]], [[0]], letters, max_length=10, stride=8)
+    check_tokenizer(letters)
+    with pytest.raises(ValueError, match="object does not say which word a token belongs to"):
+        check_tokenizer(object())
