@@ -17,6 +17,8 @@ AXES = {
     "train_seconds": "seconds of training",
     "parameters": "parameters",
     "flops": "FLOPs an image",
+    "multiply_adds": "multiply-adds for 1280 x 720",
+    "receptive_field": "receptive field, pixels of the small image",
 }
 
 
@@ -224,10 +226,12 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
             axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
             for place, mean, name in zip(x, means, done):
                 axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
-        axis.set(xscale="log", xlabel=AXES.get(key, key), ylabel=title)
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
-        axis.minorticks_off()
+        axis.set(xlabel=AXES.get(key) or study.metrics.get(key, key), ylabel=title)
+        if key in AXES:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
+            axis.minorticks_off()
         axis.margins(x=0.15)  # room for the names
         axis.grid(alpha=0.3)
     if section.lines:
