@@ -1,0 +1,99 @@
+import pytest
+import torch
+from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
+
+from hf_recipes.ner.head import check_labels, find_head, replace_head, tags_of
+from hf_recipes.ner.labels import LabelMap, map_by_name, tag_names
+
+SOURCE = tag_names(["PER", "ORG", "LOC", "MISC"])
+TARGET = tag_names(["location", "product", "person", "zebra"])
+
+
+def make_model(tags=SOURCE) -> BertForTokenClassification:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=20,
+        id2label=dict(enumerate(tags)),
+        label2id={tag: number for number, tag in enumerate(tags)},
+    )
+    model = BertForTokenClassification(config).eval()
+    torch.nn.init.normal_(model.classifier.bias)
+    return model
+
+
+def test_rows_go_where_the_map_says():
+    model = make_model()
+    old, tokens = model.classifier, torch.arange(5)[None]
+    before = model(tokens).logits[0]
+    replace_head(model, TARGET, map_by_name(["PER", "ORG", "LOC", "MISC"], ["location", "product", "person", "zebra"]))
+    after = model(tokens).logits[0]
+    assert tags_of(model) == TARGET and after.shape == (5, 9)
+    for ours, theirs in (
+        ("O", "O"),
+        ("B-person", "B-PER"),
+        ("I-person", "I-PER"),
+        ("B-location", "B-LOC"),
+        ("I-product", "I-MISC"),
+    ):
+        assert after[:, TARGET.index(ours)].allclose(before[:, SOURCE.index(theirs)], atol=1e-6)
+    zebra = model.classifier.weight[TARGET.index("B-zebra")]
+    assert not any(zebra.allclose(row) for row in old.weight) and model.classifier.bias[TARGET.index("B-zebra")] == 0
+    assert model.config.label2id["I-zebra"] == 8
+
+
+def test_new_types_may_begin_fresh():
+    model = make_model()
+    old = model.classifier
+    replace_head(
+        model, TARGET, map_by_name(["PER", "ORG", "LOC", "MISC"], ["location", "product", "person", "zebra"]), "fresh"
+    )
+    product = model.classifier.weight[TARGET.index("B-product")]
+    assert not any(product.allclose(row) for row in old.weight)
+    assert model.classifier.weight[TARGET.index("B-person")].equal(old.weight[SOURCE.index("B-PER")])
+
+
+def test_several_types_become_one_in_their_middle():
+    model = make_model()
+    old = model.classifier
+    label_map = LabelMap(
+        {"PER": None, "ORG": "name", "LOC": "name", "MISC": None}, ("PER", "ORG", "LOC", "MISC"), ("name",)
+    )
+    replace_head(model, tag_names(["name"]), label_map)
+    expected = old.weight[[SOURCE.index("I-ORG"), SOURCE.index("I-LOC")]].mean(0)
+    assert model.classifier.weight[2].allclose(expected)
+
+
+def test_letters_that_a_scheme_lacks_come_from_the_nearest():
+    model = make_model(["O", "I-PER"])
+    old = model.classifier
+    replace_head(model, ["O", "B-PER", "I-PER", "E-PER", "S-PER"], LabelMap({"PER": "PER"}, ("PER",), ("PER",)))
+    assert all(row.equal(old.weight[1]) for row in model.classifier.weight[1:])
+
+
+def test_without_a_map_everything_is_new(tmp_path):
+    model = make_model()
+    old = model.classifier
+    replace_head(model, TARGET)
+    assert not any(ours.allclose(theirs) for ours in model.classifier.weight for theirs in old.weight)
+    model.save_pretrained(tmp_path)
+    again = AutoModelForTokenClassification.from_pretrained(tmp_path)
+    assert tags_of(again) == TARGET and again.classifier.weight.equal(model.classifier.weight)
+
+
+def test_heads_that_speak_another_language_are_refused():
+    model = make_model()
+    check_labels(model, SOURCE)
+    with pytest.raises(
+        ValueError, match="names suggest PER -> person, ORG -> O, LOC -> location, MISC -> O; new: product"
+    ):
+        check_labels(model, TARGET)
+    shuffled = tag_names(["MISC", "PER", "ORG", "LOC"])  # as many labels, the same names, another order
+    with pytest.raises(ValueError, match="PER -> PER, ORG -> ORG, LOC -> LOC, MISC -> MISC"):
+        check_labels(model, shuffled)
+    with pytest.raises(ValueError, match="labels have no names"):
+        check_labels(make_model(["LABEL_0", "LABEL_1"]), SOURCE)
+    assert find_head(model)[0] == "classifier"
