@@ -129,7 +129,7 @@ def find_scheme(names: Iterable[str], sentences: Iterable[Sequence[str]] = ()) -
 
     Args:
         names: all tags that there are; letters tell most schemes apart.
-        sentences: of tags, where given: they tell IOB1 from IOB2.
+        sentences: of tags, where given: they tell IOB1 from IOB2, whichever fewer of them contradict.
     """
     letters = {split_tag(name)[0] for name in names} - {"O"}
     if letters & {"L", "U"}:
@@ -138,13 +138,14 @@ def find_scheme(names: Iterable[str], sentences: Iterable[Sequence[str]] = ()) -
         return "BIOES"
     if "B" not in letters:
         return "IO"
+    against_iob1 = against_iob2 = 0  # a stray tag does not make another scheme
     for tags in sentences:
         before = "O"
         for tag in tags:
-            if tag[0] == "I" and before[2:] != tag[2:]:
-                return "IOB1"
+            against_iob1 += tag[0] == "B" and before[2:] != tag[2:]
+            against_iob2 += tag[0] == "I" and before[2:] != tag[2:]
             before = tag
-    return "IOB2"
+    return "IOB1" if against_iob2 > against_iob1 else "IOB2"
 
 
 def types_of(names: Iterable[str]) -> list[str]:

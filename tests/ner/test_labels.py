@@ -110,7 +110,9 @@ def test_schemes_are_found():
     for scheme in ("BIOES", "BILOU", "IO", "IOB2"):
         sentence = write_tags([Entity("a", 0, 1), Entity("a", 1, 3), Entity("b", 4, 6)], 7, scheme)
         assert find_scheme(set(sentence), [sentence]) == scheme
-    assert find_scheme(["O", "B-a", "I-a"], [["B-a", "I-a"], ["O", "I-a"]]) == "IOB1"
+    sentence = write_tags([Entity("a", 0, 1), Entity("a", 1, 3)], 4, "IOB1")
+    assert sentence == ["I-a", "B-a", "I-a", "O"] and find_scheme(set(sentence), [sentence]) == "IOB1"
+    assert find_scheme(["O", "B-a", "I-a"], [["B-a", "O", "B-a"], ["O", "I-a"]]) == "IOB2"  # one stray tag
     assert types_of(tag_names(CONLL)) == CONLL and tag_names(["a"]) == ["O", "B-a", "I-a"]
     assert split_tag("B-creative-work") == ("B", "creative-work")
 
