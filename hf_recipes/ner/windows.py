@@ -1,0 +1,126 @@
+"""What a tagger is trained and judged on: windows of tokens, padded in batches, and its answers put together again by word."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerFast
+
+from ..loading import code_digest
+from .alignment import IGNORED, align_sentences, join_windows
+from .labels import write_tags
+from .metrics import EntityScores, entities_of
+
+
+def make_windows(
+    split: Dataset,
+    tags: list[str],
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int = 128,
+    stride: int = 32,
+    label_all: bool = False,
+    part: int = 0,
+) -> Dataset:
+    """Rows of `align_sentences` for a split with `words` and `tags`; `sentence` is the row of the split, `length` that of a window, and
+    `part` a number by which windows of several splits are told apart."""
+    return split.map(
+        partial(
+            window_batch,
+            numbers={tag: number for number, tag in enumerate(tags)},
+            tokenizer=tokenizer,
+            max_length=max_length,
+            stride=stride,
+            label_all=label_all,
+            part=part,
+            code=code_digest(Path(__file__).parent),
+        ),
+        batched=True,
+        with_indices=True,
+        remove_columns=split.column_names,
+        desc="Tokens",
+    )
+
+
+def window_batch(
+    rows: dict[str, list], indices: list[int], numbers: dict[str, int], tokenizer, part: int, code: str, **options
+) -> dict[str, list]:
+    """One batch of `map`; `code` is there for the cache's fingerprint."""
+    labels = [[numbers[tag] for tag in tags] for tags in rows["tags"]]
+    windows = align_sentences(rows["words"], labels, tokenizer, **options)
+    windows["sentence"] = [indices[sentence] for sentence in windows["sentence"]]
+    windows["part"] = [part] * len(windows["sentence"])
+    windows["length"] = [len(ids) for ids in windows["input_ids"]]
+    return windows
+
+
+class WindowCollator:
+    """Pads the windows of a batch to the longest of them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, pad_to_multiple_of: int | None = None):
+        self.tokenizer, self.multiple = tokenizer, pad_to_multiple_of
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        inputs = [{name: row[name] for name in self.tokenizer.model_input_names if name in row} for row in rows]
+        batch = dict(self.tokenizer.pad(inputs, pad_to_multiple_of=self.multiple, return_tensors="pt"))
+        length = batch["input_ids"].shape[1]
+        left = self.tokenizer.padding_side == "left"
+        for name in ("labels", "word"):
+            padding = [[IGNORED] * (length - len(row[name])) for row in rows]
+            batch[name] = torch.tensor(
+                [pad + row[name] if left else row[name] + pad for pad, row in zip(padding, rows)], dtype=torch.long
+            )
+        for name in ("sentence", "part"):
+            batch[name] = torch.tensor([row[name] for row in rows])
+        return batch
+
+
+def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
+    """The likeliest tag of each token, one row per window, and the sum of the loss and the number of its tokens."""
+    logits, labels = outputs["logits"].float(), batch["labels"]
+    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+    sums = torch.stack([losses.sum(1), (labels != IGNORED).sum(1).float()], 1)
+    references = {name: batch[name] for name in ("word", "sentence", "part")}
+    return {"tags": logits.argmax(-1), "losses": sums}, references
+
+
+def sentences_of(evaluation: Any, words: list[int], tags: list[str]) -> list[list[str]]:
+    """The tags of each sentence, in IOB2, from the rows of `reduce_batch`.
+
+    Args:
+        evaluation: predictions and references.
+        words: of each sentence.
+        tags: by number.
+    """
+    outside = tags.index("O")
+    joined = join_windows(
+        evaluation.predictions["tags"],
+        evaluation.label_ids["word"],
+        evaluation.label_ids["sentence"].astype(int),
+        words,
+        outside,
+    )
+    named = [[tags[number] for number in numbers] for numbers in joined]
+    return [write_tags(entities, len(each)) for entities, each in zip(entities_of(named), named)]
+
+
+def make_compute(splits: dict[int, Dataset], tags: list[str]) -> Callable[[Any], dict[str, float]]:
+    """A function from rows of `reduce_batch` to the scores of `EntityScores` and the mean loss of a token.
+
+    Args:
+        splits: with `words` and `tags`, by the `part` of their windows.
+        tags: by number.
+    """
+
+    def compute(evaluation: Any) -> dict[str, float]:
+        split = splits[int(evaluation.label_ids["part"][0])]
+        found = sentences_of(evaluation, [len(words) for words in split["words"]], tags)
+        scores = EntityScores().compute(predictions=found, references=split["tags"])
+        losses, tokens = np.asarray(evaluation.predictions["losses"], float).sum(0)
+        return scores | {"loss": losses / max(tokens, 1)}
+
+    return compute

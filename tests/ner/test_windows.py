@@ -1,0 +1,84 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from hf_recipes.ner.alignment import IGNORED
+from hf_recipes.ner.labels import tag_names
+from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, sentences_of
+
+TAGS = tag_names(["a", "b"])
+
+
+def make_split(number: int = 12) -> Dataset:
+    generator = np.random.default_rng(0)
+    words = [
+        ["".join(generator.choice(list("xyz"), 3)) for _ in range(generator.integers(1, 25))] for _ in range(number)
+    ]
+    tags = [(["B-a", "I-a", "O", "B-b", "O"] * 5)[: len(sentence)] for sentence in words]
+    return Dataset.from_dict({"words": words, "tags": tags, "index": list(range(number))})
+
+
+def evaluate(split, windows, letters, logits_of, batch_size=4):
+    """What `RecipeTrainer` gathers of batches in any order, padded to the longest."""
+    order, collate = np.random.default_rng(1).permutation(len(windows)), WindowCollator(letters)
+    parts = []
+    for start in range(0, len(order), batch_size):
+        batch = collate([windows[int(row)] for row in order[start : start + batch_size]])
+        parts.append(reduce_batch(batch, {"logits": logits_of(batch)}))
+    longest = max(part[0]["tags"].shape[1] for part in parts)
+
+    def join(side, name):
+        rows = [part[side][name] for part in parts]
+        if rows[0].ndim == 2 and name != "losses":
+            rows = [torch.nn.functional.pad(each, (0, longest - each.shape[1]), value=IGNORED) for each in rows]
+        return torch.cat(rows).numpy()
+
+    return SimpleNamespace(
+        predictions={name: join(0, name) for name in parts[0][0]},
+        label_ids={name: join(1, name) for name in parts[0][1]},
+    )
+
+
+def logits_of_labels(batch) -> torch.Tensor:
+    """Sure of the right tag wherever there is one, and of the last tag elsewhere."""
+    labels = batch["labels"].clamp(min=-1)
+    return 9.0 * torch.nn.functional.one_hot(torch.where(labels < 0, len(TAGS) - 1, labels), len(TAGS)).float()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_right_answers_are_right_in_any_order_and_padding(letters, side):
+    split = make_split()
+    letters.padding_side = side
+    try:
+        windows = make_windows(split, TAGS, letters, max_length=20, stride=6, part=1)
+        assert len(windows) > len(split) and windows[0]["length"] == len(windows[0]["input_ids"])
+        evaluation = evaluate(split, windows, letters, logits_of_labels)
+    finally:
+        letters.padding_side = "right"
+    assert sentences_of(evaluation, [len(words) for words in split["words"]], TAGS) == split["tags"]
+    scores = make_compute({1: split}, TAGS)(evaluation)
+    assert scores["f1"] == scores["accuracy"] == 1 and 0 < scores["loss"] < 1e-2
+
+
+def test_the_loss_is_the_mean_over_labelled_tokens(letters):
+    split = make_split(5)
+    windows = make_windows(split, TAGS, letters, max_length=20, stride=6)
+    evaluation = evaluate(split, windows, letters, lambda batch: torch.zeros(*batch["labels"].shape, len(TAGS)), 2)
+    scores = make_compute({0: split}, TAGS)(evaluation)
+    assert scores["loss"] == pytest.approx(np.log(len(TAGS)), rel=1e-5) and scores["f1"] == 0
+
+
+def test_answers_that_cannot_stand_are_repaired(letters):
+    split = Dataset.from_dict({"words": [["xy", "z"]], "tags": [["B-a", "I-a"]], "index": [0]})
+    windows = make_windows(split, TAGS, letters)
+    inside = TAGS.index("I-a")
+    evaluation = evaluate(
+        split,
+        windows,
+        letters,
+        lambda batch: torch.nn.functional.one_hot(torch.full_like(batch["labels"], inside), 5).float(),
+    )
+    assert sentences_of(evaluation, [2], TAGS) == [["B-a", "I-a"]]
