@@ -1,0 +1,138 @@
+"""Which entities a tagger finds and which it does not: tables and figures for its card. No sentence of the data is shown."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from ..figures import ACCENT, INK, new_figure
+from ..model_card import Report, Section
+from .labels import Entity, LabelMap
+from .metrics import ERRORS, count_errors, entities_of, f1_interval, find_errors, scores_by
+from .windows import sentences_of
+
+LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))
+SENTENCES = ((1, 10, "up to 10 words"), (11, 25, "11 to 25 words"), (26, None, "26 words or more"))
+
+
+def analyse(trainer, predictions, test: Dataset, train: Dataset, tags: list[str], label_map: LabelMap | None) -> Report:
+    """The report of a test.
+
+    Args:
+        trainer: of the run.
+        predictions: of `trainer.predict(windows of the test)`: rows of `reduce_batch`.
+        test, train: with `words` and `tags`.
+        tags: by number.
+        label_map: that the head was made by, if any.
+    """
+    found = sentences_of(predictions, [len(words) for words in test["words"]], tags)
+    gold, ours, words = entities_of(test["tags"]), entities_of(found), test["words"]
+    seen = surface_forms(train)
+    low, high = f1_interval(gold, ours)
+    report = Report(measured={"f1_low": low, "f1_high": high, "errors": count_errors(gold, ours)})
+    report.sections = [
+        Section("How sure the F1 is", f"95 % interval, sentences drawn with replacement: {low:.3f} to {high:.3f}."),
+        *([describe_map(label_map, train, test)] if label_map else []),
+        Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
+        describe_errors(gold, ours),
+        Section(
+            "By length of the entity",
+            "",
+            table(
+                scores_by(gold, ours, lambda _, entity: bucket(entity.end - entity.start, LENGTHS)), "entity", LENGTHS
+            ),
+        ),
+        Section(
+            "Seen in the training or not",
+            "By how often the words of the entity, as they are written but in lower case, are an entity of the training.",
+            table(
+                scores_by(gold, ours, lambda row, entity: describe_frequency(seen[form_of(words[row], entity)])),
+                "entity",
+                [(0, 0, describe_frequency(number)) for number in (0, 1, 9)],
+            ),
+        ),
+        Section(
+            "By length of the sentence",
+            "",
+            table(scores_by(gold, ours, lambda row, _: bucket(len(words[row]), SENTENCES)), "sentence", SENTENCES),
+        ),
+    ]
+    return report
+
+
+def describe_map(label_map: LabelMap, train: Dataset, test: Dataset) -> Section:
+    """Which types become which, and how many entities of the data each stands for."""
+    counts = Counter(entity.type for split in (train, test) for each in entities_of(split["tags"]) for entity in each)
+    rows = [
+        {key: value for key, value in row.items() if key != "source entities"} for row in label_map.coverage({}, counts)
+    ]
+    return Section(
+        "The map of the label spaces", f"{label_map.describe()}. Entities are those of the training and the test.", rows
+    )
+
+
+def describe_errors(gold: Sequence[Sequence[Entity]], ours: Sequence[Sequence[Entity]]) -> Section:
+    counts = count_errors(gold, ours)
+    total = max(sum(counts.values()), 1)
+    confused = Counter(
+        (wanted.type, answer.type)
+        for pair in zip(gold, ours)
+        for name, wanted, answer in find_errors(*pair)
+        if name == "wrong type"
+    )
+    often = ", ".join(f"{wanted} as {answer} ({number})" for (wanted, answer), number in confused.most_common(5))
+    rows = [{"error": name, "number": counts[name], "share": f"{counts[name] / total:.0%}"} for name in ERRORS]
+    text = f"Types that are taken for others most often, their span being right: {often}." if often else ""
+    return Section("Errors", text, rows, figure=plot_errors(counts))
+
+
+def plot_errors(counts: dict[str, int]):
+    figure, axes = new_figure(1, 1, 5.0, 2.2)
+    axis = axes[0, 0]
+    axis.barh(list(counts)[::-1], list(counts.values())[::-1], color=ACCENT, height=0.6)
+    for place, number in enumerate(list(counts.values())[::-1]):
+        axis.annotate(str(number), (number, place), xytext=(4, -3), textcoords="offset points", size=8, color=INK)
+    axis.set_xlabel("entities")
+    axis.margins(x=0.1)
+    return figure
+
+
+def table(
+    scores: dict[Any, dict[str, float]], name: str, order: Sequence[tuple[Any, Any, str]] | None = None
+) -> list[dict[str, Any]]:
+    """A row for each group, in the given order or the commonest first."""
+    groups = [label for *_, label in order] if order else sorted(scores, key=lambda group: -scores[group]["gold"])
+    return [
+        {
+            name: group,
+            "F1": scores[group]["f1"],
+            "precision": scores[group]["precision"],
+            "recall": scores[group]["recall"],
+            "in the test": scores[group]["gold"],
+            "predicted": scores[group]["predicted"],
+        }
+        for group in groups
+        if group in scores
+    ]
+
+
+def bucket(number: int, buckets: Sequence[tuple[int, int | None, str]]) -> str:
+    return next(label for low, high, label in buckets if low <= number and (high is None or number <= high))
+
+
+def form_of(words: Sequence[str], entity: Entity) -> str:
+    return " ".join(words[entity.start : entity.end]).lower()
+
+
+def surface_forms(split: Dataset) -> Counter[str]:
+    """How often each form is an entity, of any type."""
+    return Counter(
+        form_of(words, entity)
+        for words, entities in zip(split["words"], entities_of(split["tags"]))
+        for entity in entities
+    )
+
+
+def describe_frequency(number: int) -> str:
+    return "never" if number == 0 else "1 to 4 times" if number < 5 else "5 times or more"
