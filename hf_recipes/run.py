@@ -57,6 +57,7 @@ def run(
     recipe: Any,
     test_dataset: Any,
     analyse: Callable[[RecipeTrainer, Any], Report] | None = None,
+    train: bool = True,
 ) -> dict[str, Any]:
     """Train or resume, save, test once on the reloaded model, analyse, write the card, push when asked.
 
@@ -66,6 +67,7 @@ def run(
         test_dataset: used once.
         analyse: `analyse(trainer, predictions)` after the test, with `trainer.model` the reloaded one, returns the
             report that the card shows.
+        train: False for a model that is tested as it is.
 
     Returns:
         What `all_results.json` holds. A finished run is read from there, and only pushed.
@@ -82,7 +84,8 @@ def run(
         if trainer.args.should_save:
             write_json(folder / SETTINGS_FILE, settings)
             write_recipe(folder / RECIPE_FILE, settings["options"], trainer.card)
-        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+        if train:
+            trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
         trainer.save_model(_internal_call=True)
         trainer.accelerator.wait_for_everyone()
         predictions = trainer.test(test_dataset)

@@ -25,6 +25,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeTrainingArguments
 from .checkpoints import write_manifest
+from .lora import merge_lora
 from .model_card import CardInfo, Report, named_card, write_card
 from .publishing import with_retries
 
@@ -163,6 +164,7 @@ class RecipeTrainer(Trainer):
         if self.average is not None and not best_was_loaded:  # a best checkpoint holds averaged weights already
             self.model.load_state_dict(self.average)
         self.average = None
+        merge_lora(self.model)  # what is saved is whole
         return output
 
     # -- average of the weights -------------------------------------------------------------------

@@ -32,6 +32,16 @@ def find_head(model: PreTrainedModel) -> tuple[str, nn.Linear]:
     )
 
 
+def encoder_layers(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers but the head, and but a pooler, which taggers do not use."""
+    head = find_head(model)[1]
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head and "pooler" not in name
+    ]
+
+
 def check_labels(model: PreTrainedModel, tags: Sequence[str]) -> None:
     """Refuses a head whose labels are not those of the data, in the same order.
 

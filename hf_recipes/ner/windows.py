@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..loading import code_digest
 from .alignment import IGNORED, align_sentences, join_windows
-from .labels import write_tags
+from .head import tags_of
+from .labels import find_scheme, parse_tags, write_tags
 from .metrics import EntityScores, entities_of
 
 
@@ -56,6 +57,36 @@ def window_batch(
     windows["part"] = [part] * len(windows["sentence"])
     windows["length"] = [len(ids) for ids in windows["input_ids"]]
     return windows
+
+
+@torch.no_grad()
+def tag_sentences(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    sentences: list[list[str]],
+    *,
+    batch_size: int = 32,
+    max_length: int = 128,
+    stride: int = 32,
+) -> list[list[str]]:
+    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme."""
+    tags = tags_of(model)
+    windows = align_sentences(
+        sentences, [[0] * len(words) for words in sentences], tokenizer, max_length=max_length, stride=stride
+    )
+    rows = [dict(zip(windows, values)) | {"part": 0} for values in zip(*windows.values())]
+    order, collate = np.argsort([len(row["input_ids"]) for row in rows], kind="stable"), WindowCollator(tokenizer)
+    joined = [np.full(len(words), tags.index("O")) for words in sentences]
+    for start in range(0, len(order), batch_size):
+        batch = collate([rows[place] for place in order[start : start + batch_size]])
+        inputs = {name: batch[name].to(model.device) for name in tokenizer.model_input_names if name in batch}
+        answers, words = model(**inputs).logits.argmax(-1).cpu().numpy(), batch["word"].numpy()
+        for window, sentence in enumerate(batch["sentence"].tolist()):
+            answered = words[window] != IGNORED
+            joined[sentence][words[window][answered]] = answers[window][answered]
+    scheme = find_scheme(tags)
+    named = ([tags[number] for number in numbers] for numbers in joined)
+    return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
 
 
 class WindowCollator:

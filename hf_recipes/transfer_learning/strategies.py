@@ -6,14 +6,14 @@ A network's stages are numbered from its input: those that timm tells apart (`gr
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from timm.layers import Conv2dSame
 from timm.models import group_parameters
 from torch import nn
 from torch.nn import functional as F
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
 from transformers.modeling_outputs import ImageClassifierOutput
+
+from ..lora import add_lora
 
 STRATEGIES = ("linear_probe", "partial", "full", "gradual", "lora", "scratch")
 
@@ -47,7 +47,7 @@ def prepare(model: PreTrainedModel, strategy: str, stages: int = 2, lora_rank: i
     stage_of = stages_of(model)
     head = max(stage_of.values())
     if strategy == "lora":
-        add_lora(model, lora_rank)
+        add_updates(model, lora_rank)
     if strategy == "partial" and not 0 < stages <= head:
         raise ValueError(f"--stages is {stages}; {model.config.architecture} has {head} before its head")
     first = {"linear_probe": head, "lora": head, "partial": head - stages}.get(strategy, 0)
@@ -56,7 +56,7 @@ def prepare(model: PreTrainedModel, strategy: str, stages: int = 2, lora_rank: i
         parameter.requires_grad_(is_lora or stage_of.get(name, -1) >= first)
 
 
-def add_lora(model: PreTrainedModel, rank: int) -> None:
+def add_updates(model: PreTrainedModel, rank: int) -> None:
     """Every dense layer and plain convolution but the head gets a low-rank update.
 
     Convolutions in groups do not (they have few weights), nor those that change their weights before they use them, such as
@@ -71,16 +71,7 @@ def add_lora(model: PreTrainedModel, rank: int) -> None:
     ]
     if not targets:
         raise ValueError(f"--strategy lora: {model.config.architecture} has no plain dense layer or convolution")
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets), model)
-
-
-def merge_lora(model: nn.Module) -> None:
-    """Add the low-rank updates to the weights that they update, and take them away; the network computes the same."""
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            module.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, module.get_base_layer())
+    add_lora(model, rank, targets)
 
 
 def parameter_groups(

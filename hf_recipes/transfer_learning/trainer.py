@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..training import RecipeTrainer
-from .strategies import HeadOnFeatures, merge_lora
+from .strategies import HeadOnFeatures
 
 
 class TransferTrainer(RecipeTrainer):
-    """A `RecipeTrainer` that merges low-rank updates and puts a head that was trained on features back into its network.
+    """A `RecipeTrainer` that also measures how well the network does on images that it was trained on.
 
     Args:
         fitted: training images as they are, to see at each validation how much better the network does on what it has seen.
@@ -32,11 +32,6 @@ class TransferTrainer(RecipeTrainer):
                 output = self.evaluation_loop(loader, "Training images", metric_key_prefix="fitted")
             self.log(output.metrics)
         return metrics
-
-    def train(self, *args, **kwargs):
-        output = super().train(*args, **kwargs)
-        merge_lora(self.model)
-        return output
 
 
 class ProbeTrainer(RecipeTrainer):

@@ -9,11 +9,11 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForImageClassification
 
+from hf_recipes.lora import merge_lora
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.strategies import (
     Patience,
     Unfreezing,
-    merge_lora,
     parameter_groups,
     prepare,
     stages_of,

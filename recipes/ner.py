@@ -1,0 +1,161 @@
+"""Find named entities, with an encoder or with a tagger whose head speaks of other types.
+
+    accelerate launch recipes/ner.py --config recipes/ner/source_conll2003.yaml
+    accelerate launch recipes/ner.py --config recipes/ner/wnut17_mapped.yaml --model FOLDER_OR_ID_OF_THE_FIRST
+
+Any data set of words and tags will do; `--help` explains every option.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
+from transformers.utils import logging as transformers_logging
+
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.lora import add_lora
+from hf_recipes.ner.alignment import check_tokenizer
+from hf_recipes.ner.analysis import analyse
+from hf_recipes.ner.card import make_card
+from hf_recipes.ner.data import LoadedSentences, load_sentences
+from hf_recipes.ner.head import encoder_layers, find_head, replace_head, tags_of
+from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
+from hf_recipes.ner.metrics import entities_of
+from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, tag_sentences
+from hf_recipes.run import launch, run
+from hf_recipes.training import RecipeTrainer
+
+logger = logging.getLogger("hf_recipes.ner")
+PARTS = ("train", "validation", "test")
+
+
+@dataclass
+class NerArguments(DatasetArguments):
+    """Train a tagger of named entities, test it, and write its card."""
+
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    words_column: str | None = field(default=None, metadata={"help": "Column of words; tokens or words if not given."})
+    tags_column: str | None = field(default=None, metadata={"help": "Column of tags; ner_tags or tags if not given."})
+    types: list[str] | None = field(
+        default=None, metadata={"help": "Order of the types in the label space; that of the data if not given."}
+    )
+    repair_tags: bool = field(default=False, metadata={"help": "Repair tags that cannot stand where they do."})
+    validation_share: float = field(default=0.1, metadata={"help": "Of the sentences, where there is no such split."})
+    test_share: float = field(default=0.1, metadata={"help": "The same for the test."})
+    train_sentences: int | None = field(
+        default=None, metadata={"help": "So many, drawn by the seed; all if not given."}
+    )
+    model: str = field(
+        default="sentence-transformers/all-MiniLM-L6-v2", metadata={"help": "An encoder or a tagger: id or folder."}
+    )
+    strategy: Literal["fresh_head", "mapped_head", "mismatched", "zero_shot"] = field(
+        default="fresh_head",
+        metadata={
+            "help": "A new head; the tagger's own through a map of its types, trained or (zero_shot) not; or its rows by number, "
+            "whatever they mean (mismatched, to see what goes wrong)."
+        },
+    )
+    map: str = field(
+        default="names",
+        metadata={"help": "By names, by the tagger's predictions on the training sentences, or a YAML file of types."},
+    )
+    new_types: Literal["related", "fresh"] = field(
+        default="related", metadata={"help": "Where rows begin of types that the tagger does not have."}
+    )
+    lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
+    max_length: int = field(default=128, metadata={"help": "Tokens of a window."})
+    stride: int = field(default=32, metadata={"help": "Tokens that the windows of a long sentence share."})
+    label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
+
+
+def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
+    set_seed(args.seed)
+    with args.main_process_first():
+        data = load_sentences(
+            recipe.dataset,
+            config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
+            words_column=recipe.words_column,
+            tags_column=recipe.tags_column,
+            types=recipe.types,
+            repair_tags=recipe.repair_tags,
+            validation_share=recipe.validation_share,
+            test_share=recipe.test_share,
+            train_sentences=recipe.train_sentences,
+            seed=args.seed,
+        )
+    tokenizer = AutoTokenizer.from_pretrained(recipe.model)
+    check_tokenizer(tokenizer)
+    model, label_map = make_model(recipe, data, tokenizer)
+    with args.main_process_first():
+        windows = {
+            name: make_windows(
+                data.splits[name],
+                data.tags,
+                tokenizer,
+                max_length=recipe.max_length,
+                stride=recipe.stride,
+                label_all=recipe.label_all,
+                part=part,
+            )
+            for part, name in enumerate(PARTS)
+        }
+    trainer = RecipeTrainer(
+        model=model,
+        args=args,
+        card=make_card(recipe, label_map, data.tested_on),
+        train_dataset=windows["train"],
+        eval_dataset=windows["validation"],
+        data_collator=WindowCollator(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), data.tags),
+        reduce=reduce_batch,
+    )
+    report = partial(analyse, test=data.splits["test"], train=data.splits["train"], tags=data.tags, label_map=label_map)
+    return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
+
+
+def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> tuple[PreTrainedModel, LabelMap | None]:
+    """The tagger with a head for the data's tags, and the map by which it was made, if any."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # that a head is new is what is asked for
+    try:
+        if recipe.strategy == "mismatched":
+            labels = {"id2label": dict(enumerate(data.tags)), "label2id": {tag: n for n, tag in enumerate(data.tags)}}
+            model = AutoModelForTokenClassification.from_pretrained(
+                recipe.model, num_labels=len(data.tags), ignore_mismatched_sizes=True, **labels
+            )
+        else:
+            model = AutoModelForTokenClassification.from_pretrained(recipe.model)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    label_map = None
+    if recipe.strategy in ("mapped_head", "zero_shot"):
+        label_map = make_map(recipe, data, model, tokenizer)
+        logger.info("The map of the label spaces: %s", label_map.describe())
+    if recipe.strategy != "mismatched":
+        replace_head(model, data.tags, label_map, recipe.new_types)
+    if recipe.lora_rank:
+        _, head = find_head(model)
+        add_lora(model, recipe.lora_rank, encoder_layers(model))
+        head.requires_grad_(True)  # the updates froze everything else
+    return model, label_map
+
+
+def make_map(recipe: NerArguments, data: LoadedSentences, model: PreTrainedModel, tokenizer: Any) -> LabelMap:
+    source = types_of(tags_of(model))
+    if recipe.map == "names":
+        return map_by_name(source, data.types)
+    if recipe.map == "predictions":
+        sample = data.splits["train"].take(min(len(data.splits["train"]), 1000))
+        found = tag_sentences(model.eval(), tokenizer, sample["words"])
+        return map_by_predictions(entities_of(found), entities_of(sample["tags"]), source, data.types)
+    return read_map(Path(recipe.map), source, data.types)
+
+
+if __name__ == "__main__":
+    launch(main, NerArguments)

@@ -1,0 +1,78 @@
+import shutil
+
+import pytest
+import safetensors.torch
+from hub import card_errors
+from transformers import AutoModelForTokenClassification, pipeline
+
+from hf_recipes.checkpoints import read_json
+
+
+def test_the_run_learns_and_says_what_it_misses(tagger):
+    results, card = read_json(tagger / "all_results.json"), (tagger / "README.md").read_text()
+    assert results["test_f1"] > 0.9 and results["f1_low"] <= results["test_f1"] <= results["f1_high"]
+    assert sum(results["errors"].values()) > 0 or results["test_f1"] == 1
+    assert not card_errors(card)
+    for expected in (
+        "By type",
+        "Errors",
+        "Seen in the training or not",
+        "By length of the sentence",
+        "How sure the F1 is",
+    ):
+        assert expected in card
+
+
+def test_the_stock_pipeline_does_not_split_words(tagger):
+    tag = pipeline("token-classification", model=str(tagger), aggregation_strategy="first")
+    found = tag("anbb itfg omdd umbg itgf")
+    assert [(each["entity_group"], each["word"]) for each in found] == [("PER", "anbb"), ("LOC", "omdd umbg")]
+
+
+def test_a_map_brings_a_tagger_to_other_names(run_ner, tagger, other_data, tmp_path):
+    options = {"dataset": other_data, "model": tagger}
+    zero = run_ner(tmp_path / "zero", strategy="zero_shot", **options)
+    source = read_json(tagger / "all_results.json")
+    assert zero["test_f1"] == pytest.approx(source["test_f1"], abs=0.05) and zero["train_seconds"] == 0
+    card = (tmp_path / "zero/README.md").read_text()
+    assert "PER -> person, LOC -> location" in card and "it was not trained" in card
+    mapped = run_ner(tmp_path / "mapped", strategy="mapped_head", num_train_epochs=1, learning_rate=1e-4, **options)
+    fresh = run_ner(tmp_path / "fresh", strategy="fresh_head", num_train_epochs=1, learning_rate=1e-4, **options)
+    wrong = run_ner(tmp_path / "wrong", strategy="mismatched", num_train_epochs=1, learning_rate=1e-6, **options)
+    assert mapped["test_f1"] > 0.9 > 0.6 > max(fresh["test_f1"], wrong["test_f1"])
+    assert wrong["test_untyped_f1"] > 0.7  # the spans are right: people are called places by number
+    model = AutoModelForTokenClassification.from_pretrained(tmp_path / "mapped")
+    assert model.config.id2label[1] == "B-location"
+
+
+def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
+    found = run_ner(tmp_path / "run", dataset=other_data, model=tagger, strategy="zero_shot", map="predictions")
+    assert found["test_f1"] > 0.85
+    table = tmp_path / "map.yaml"
+    table.write_text("PER: location\nLOC: person\n")
+    turned = run_ner(tmp_path / "turned", dataset=other_data, model=tagger, strategy="zero_shot", map=table)
+    assert turned["test_f1"] < 0.1 and turned["test_untyped_f1"] > 0.7
+
+
+def test_low_rank_updates_are_merged(run_ner, tagger, other_data, tmp_path):
+    options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head", "lora_rank": 4, "num_train_epochs": 1}
+    assert run_ner(tmp_path / "run", **options)["test_f1"] > 0.9
+    source = safetensors.torch.load_file(tagger / "model.safetensors")
+    made = safetensors.torch.load_file(tmp_path / "run/model.safetensors")
+    assert set(made) == set(source)
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not made[query].equal(source[query]) and made["bert.embeddings.word_embeddings.weight"].equal(
+        source["bert.embeddings.word_embeddings.weight"]
+    )
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_ner, tmp_path):
+    options = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 10, "save_total_limit": 9}
+    whole = run_ner(tmp_path / "whole", **options)
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for path in (tmp_path / "part").iterdir():
+        if path.name in ("all_results.json", "model.safetensors", "checkpoint-20", "checkpoint-30"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert (tmp_path / "part/checkpoint-10").is_dir()
+    resumed = run_ner(tmp_path / "part", **options)
+    assert resumed["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)
