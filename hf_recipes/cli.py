@@ -57,6 +57,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     upscale.set_defaults(call=upscale_images)
 
+    tag = commands.add_parser(
+        "tag",
+        help="find the named entities in texts",
+        description="Print the named entities in texts, with the places of their characters.",
+        epilog='example: hf-recipes tag "Grete Hermann lived in Göttingen." --model outputs/ner_conll2003',
+    )
+    tag.add_argument("texts", nargs="+", metavar="TEXT", help="a text, or a file of one")
+    tag.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    tag.add_argument(
+        "--map", metavar="FILE.yaml", help="other names for the model's types, null for those to leave out"
+    )
+    tag.add_argument("--json", action="store_true", help="print one JSON object per text")
+    tag.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    tag.set_defaults(call=tag_texts)
+
     study = commands.add_parser(
         "study",
         help="run the variants of a study over seeds and write its page",
@@ -176,6 +191,28 @@ def upscale_images(args: argparse.Namespace) -> int:
         return json.dumps(row) if args.json else f"{files[image]}  {result.width} x {result.height}"
 
     return print_each(images, upscale)
+
+
+def tag_texts(args: argparse.Namespace) -> int:
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    from .ner.head import tags_of
+    from .ner.labels import read_table, types_of
+    from .ner.windows import find_entities
+
+    silence_transformers()
+    model = AutoModelForTokenClassification.from_pretrained(args.model).to(args.device).eval()
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    label_map = read_table(Path(args.map), types_of(tags_of(model))) if args.map else None
+
+    def tag(name: str) -> str:
+        text = Path(name).read_text() if len(name) < 256 and Path(name).is_file() else name
+        entities = find_entities(text, model, tokenizer, label_map)
+        if args.json:
+            return json.dumps({"text": text, "entities": entities})
+        return "\n".join(f"{each['type']:12} {each['text']}" for each in entities) or "no entities"
+
+    return print_each(args.texts, tag)
 
 
 # modes of images that a format keeps as they are

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
@@ -21,7 +21,7 @@ from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
-from hf_recipes.ner.head import encoder_layers, find_head, replace_head, tags_of
+from hf_recipes.ner.head import check_labels, encoder_layers, find_head, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
 from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, tag_sentences
@@ -52,11 +52,12 @@ class NerArguments(DatasetArguments):
     model: str = field(
         default="sentence-transformers/all-MiniLM-L6-v2", metadata={"help": "An encoder or a tagger: id or folder."}
     )
-    strategy: Literal["fresh_head", "mapped_head", "mismatched", "zero_shot"] = field(
-        default="fresh_head",
+    strategy: Literal["auto", "fresh_head", "own_head", "mapped_head", "mismatched", "zero_shot"] = field(
+        default="auto",
         metadata={
-            "help": "A new head; the tagger's own through a map of its types, trained or (zero_shot) not; or its rows by number, "
-            "whatever they mean (mismatched, to see what goes wrong)."
+            "help": "A new head; the tagger's own, whose labels must be those of the data; its own through a map of its types, trained or "
+            "(zero_shot) not; or its rows by number, whatever they mean (mismatched, to see what goes wrong). auto: its own if the model "
+            "is a tagger, else a new one."
         },
     )
     map: str = field(
@@ -90,6 +91,7 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
         )
     tokenizer = AutoTokenizer.from_pretrained(recipe.model)
     check_tokenizer(tokenizer)
+    recipe.strategy = choose_strategy(recipe)
     model, label_map = make_model(recipe, data, tokenizer)
     with args.main_process_first():
         windows = {
@@ -119,6 +121,13 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
+def choose_strategy(recipe: NerArguments) -> str:
+    if recipe.strategy != "auto":
+        return recipe.strategy
+    architectures = AutoConfig.from_pretrained(recipe.model).architectures or [""]
+    return "own_head" if architectures[0].endswith("ForTokenClassification") else "fresh_head"
+
+
 def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> tuple[PreTrainedModel, LabelMap | None]:
     """The tagger with a head for the data's tags, and the map by which it was made, if any."""
     verbosity = transformers_logging.get_verbosity()
@@ -137,7 +146,9 @@ def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> t
     if recipe.strategy in ("mapped_head", "zero_shot"):
         label_map = make_map(recipe, data, model, tokenizer)
         logger.info("The map of the label spaces: %s", label_map.describe())
-    if recipe.strategy != "mismatched":
+    if recipe.strategy == "own_head":
+        check_labels(model, data.tags)
+    elif recipe.strategy != "mismatched":
         replace_head(model, data.tags, label_map, recipe.new_types)
     if recipe.lora_rank:
         _, head = find_head(model)

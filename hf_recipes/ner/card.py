@@ -20,6 +20,7 @@ KNOWN_DATA = {
 }
 STRATEGIES = {
     "fresh_head": "Its head is new.",
+    "own_head": "It went on with its own head.",
     "mapped_head": "Its head was made of the rows of the source's by a map of the label spaces: {map}.",
     "mismatched": "Its head was taken over from the source by number, as scripts do that do not look at names: the failure of the study.",
     "zero_shot": "Its head was made of the rows of the source's by a map of the label spaces, and it was not trained: {map}.",

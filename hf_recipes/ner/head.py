@@ -60,8 +60,8 @@ def check_labels(model: PreTrainedModel, tags: Sequence[str]) -> None:
         )
     suggested = map_by_name(types_of(ours), types_of(tags)).describe()
     raise ValueError(
-        f"the model tags {', '.join(ours)} and the data {', '.join(tags)}: their heads are not the same. Give a map; names suggest "
-        f"{suggested}"
+        f"the model tags {', '.join(ours)} and the data {', '.join(tags)}: its head does not speak of them. Give --strategy "
+        f"mapped_head, for which names suggest the map {suggested} (another one: --map FILE), or --strategy fresh_head"
     )
 
 

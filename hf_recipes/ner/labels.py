@@ -340,6 +340,13 @@ def read_map(file: Path, source: Sequence[str], target: Sequence[str]) -> LabelM
         raise ValueError(f"{file}: {error}") from error
 
 
+def read_table(file: Path, source: Sequence[str]) -> LabelMap:
+    """As `read_map`, to types that are no data set's: those that the file names."""
+    table = yaml.safe_load(Path(file).read_text())
+    target = dict.fromkeys(filter(None, table.values())) if isinstance(table, dict) else ()
+    return read_map(file, source, tuple(target))
+
+
 def map_by_name(source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """The map that names and their synonyms give (`CANONICAL`): equal names first, then equal meanings, then kinds.
 

@@ -1,5 +1,6 @@
 """What a tagger is trained and judged on: windows of tokens, padded in batches, and its answers put together again by word."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..loading import code_digest
 from .alignment import IGNORED, align_sentences, join_windows
 from .head import tags_of
-from .labels import find_scheme, parse_tags, write_tags
+from .labels import LabelMap, find_scheme, parse_tags, write_tags
 from .metrics import EntityScores, entities_of
 
 
@@ -87,6 +88,25 @@ def tag_sentences(
     scheme = find_scheme(tags)
     named = ([tags[number] for number in numbers] for numbers in joined)
     return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
+
+
+def find_entities(
+    text: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, label_map: LabelMap | None = None
+) -> list[dict[str, Any]]:
+    """`type`, `text`, and `start` and `end` in characters of the entities of a text, under the map's types where one is given.
+
+    Words are runs of letters and digits; all other characters stand by themselves.
+    """
+    places = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+    if not places:
+        return []
+    (tags,) = tag_sentences(model, tokenizer, [[text[start:end] for start, end in places]])
+    entities = parse_tags(tags)
+    found = []
+    for entity in label_map.map_entities(entities) if label_map else entities:
+        start, end = places[entity.start][0], places[entity.end - 1][1]
+        found.append({"type": entity.type, "text": text[start:end], "start": start, "end": end})
+    return found
 
 
 class WindowCollator:

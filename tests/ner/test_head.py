@@ -88,7 +88,7 @@ def test_heads_that_speak_another_language_are_refused():
     model = make_model()
     check_labels(model, SOURCE)
     with pytest.raises(
-        ValueError, match="names suggest PER -> person, ORG -> O, LOC -> location, MISC -> O; new: product"
+        ValueError, match="names suggest the map PER -> person, ORG -> O, LOC -> location, MISC -> O; new: product"
     ):
         check_labels(model, TARGET)
     shuffled = tag_names(["MISC", "PER", "ORG", "LOC"])  # as many labels, the same names, another order

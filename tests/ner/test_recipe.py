@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -5,6 +6,7 @@ import safetensors.torch
 from hub import card_errors
 from transformers import AutoModelForTokenClassification, pipeline
 
+from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
 
 
@@ -43,6 +45,35 @@ def test_a_map_brings_a_tagger_to_other_names(run_ner, tagger, other_data, tmp_p
     assert wrong["test_untyped_f1"] > 0.7  # the spans are right: people are called places by number
     model = AutoModelForTokenClassification.from_pretrained(tmp_path / "mapped")
     assert model.config.id2label[1] == "B-location"
+
+
+def test_a_head_that_speaks_of_other_types_is_refused(run_ner, tagger, other_data, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"does not speak of them.* the map PER -> person, LOC -> location .*--strategy fresh_head"
+    ):
+        run_ner(tmp_path / "run", dataset=other_data, model=tagger)
+    assert not (tmp_path / "run/all_results.json").exists()
+    again = run_ner(
+        tmp_path / "again", model=tagger, num_train_epochs=1, learning_rate=1e-5
+    )  # its own labels: it goes on
+    assert again["test_f1"] > 0.9 and "went on with its own head" in (tmp_path / "again/README.md").read_text()
+
+
+def test_the_command_marks_entities_in_a_text(tagger, tmp_path, capsys):
+    text = "anbb  itfg omdd umbg\titgg"
+    assert cli.main(["tag", text, "--model", str(tagger), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert [(each["type"], each["text"]) for each in row["entities"]] == [("PER", "anbb"), ("LOC", "omdd umbg")]
+    assert all(text[each["start"] : each["end"]] == each["text"] for each in row["entities"])
+    (tmp_path / "map.yaml").write_text("PER: human\nLOC: null\n")
+    (tmp_path / "text.txt").write_text(text)
+    assert (
+        cli.main(["tag", str(tmp_path / "text.txt"), "--model", str(tagger), "--map", str(tmp_path / "map.yaml")]) == 0
+    )
+    assert capsys.readouterr().out.split() == ["human", "anbb"]
+    (tmp_path / "map.yaml").write_text("PERSON: human\n")
+    assert cli.main(["tag", text, "--model", str(tagger), "--map", str(tmp_path / "map.yaml")]) == 1
+    assert "maps PERSON, which the source has not; it has PER, LOC" in capsys.readouterr().err
 
 
 def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
