@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,26 @@ def make_parser(module):
 def run_recipe(module, **values):
     """The recipe's `main` in this process, as if the values stood on the command line."""
     return module.main(*make_parser(module).parse(options(**values)))
+
+
+def go_back(whole: Path, part: Path, step: int) -> None:
+    """A copy of a finished run as it was when it was killed after a checkpoint: without what came later."""
+    shutil.copytree(whole, part)
+    for name in ("all_results.json", "model.safetensors"):
+        (part / name).unlink()
+    later = [folder for folder in part.glob("checkpoint-*") if int(folder.name.split("-")[1]) > step]
+    assert later and (part / f"checkpoint-{step}").is_dir()
+    for folder in later:
+        shutil.rmtree(folder)
+
+
+def push_run(task: str, run: Path, model_id: str, env: dict) -> None:
+    """Publish a finished run, by starting its recipe again in a process of its own."""
+    from hf_recipes.checkpoints import read_json
+
+    settings = read_json(run / "settings.json")["options"]
+    outward = {"push_to_hub": True, "hub_model_id": model_id, "output_dir": run, "save_strategy": "no"}
+    run_python(ROOT / f"recipes/{task}.py", *options(**settings | outward), env=env)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
 import json
 import logging
-import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, run_python
+from conftest import go_back, push_run, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
@@ -67,11 +66,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(run_shapes, tmp_path):
     options = {"small_size": 12, "small_until": 0.5, "num_train_epochs": 3, "weight_average": 0.9}
     options |= {"save_strategy": "steps", "save_steps": 3, "save_total_limit": 9}
     whole = run_shapes(tmp_path / "whole", **options)
-    shutil.copytree(tmp_path / "whole", tmp_path / "part")
-    for name in ("all_results.json", "model.safetensors", "checkpoint-12", "checkpoint-15"):
-        path = tmp_path / "part" / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert (tmp_path / "part/checkpoint-9").is_dir()  # of 15 steps, 5 an epoch
+    go_back(tmp_path / "whole", tmp_path / "part", 9)  # of 15 steps, 5 an epoch
     resumed = run_shapes(tmp_path / "part", **options)
     assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-5)
 
@@ -139,11 +134,7 @@ def test_a_pushed_model_classifies_a_photograph_where_hf_recipes_is_missing(clas
     env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
         env["HF_ENDPOINT"] = endpoint
-        settings = read_json(classifier_run / "settings.json")["options"]
-        words = [f"--{key}={value}" for key, value in settings.items() if not isinstance(value, list)]
-        words += ["--widths", *map(str, settings["widths"])]
-        push = ["--push_to_hub", "--hub_model_id", "local/shapes", "--output_dir", classifier_run]
-        run_python(ROOT / "recipes/cifar10.py", *words, *push, env=env)
+        push_run("cifar10", classifier_run, "local/shapes", env)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import json

@@ -1,8 +1,8 @@
 import json
-import shutil
 
 import pytest
 import safetensors.torch
+from conftest import go_back
 from hub import card_errors
 from transformers import AutoModelForTokenClassification, pipeline
 
@@ -100,10 +100,6 @@ def test_low_rank_updates_are_merged(run_ner, tagger, other_data, tmp_path):
 def test_a_resumed_run_ends_where_an_unbroken_one_does(run_ner, tmp_path):
     options = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 10, "save_total_limit": 9}
     whole = run_ner(tmp_path / "whole", **options)
-    shutil.copytree(tmp_path / "whole", tmp_path / "part")
-    for path in (tmp_path / "part").iterdir():
-        if path.name in ("all_results.json", "model.safetensors", "checkpoint-20", "checkpoint-30"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert (tmp_path / "part/checkpoint-10").is_dir()
+    go_back(tmp_path / "whole", tmp_path / "part", 10)
     resumed = run_ner(tmp_path / "part", **options)
     assert resumed["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)

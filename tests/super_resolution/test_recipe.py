@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.torch
-from conftest import ROOT, run_python
+from conftest import go_back, push_run, run_python
 from hub import card_errors, running_hub
 from pictures import draw_picture
 from PIL import Image
@@ -70,11 +70,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(run_upscaler, tmp_path):
         "blocks": 5,
     }
     whole = run_upscaler(tmp_path / "whole", **options)
-    shutil.copytree(tmp_path / "whole", tmp_path / "part")
-    for path in (tmp_path / "part").iterdir():
-        if path.name in ("all_results.json", "model.safetensors", "checkpoint-6", "checkpoint-8"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert (tmp_path / "part/checkpoint-3").is_dir()
+    go_back(tmp_path / "whole", tmp_path / "part", 3)
     resumed = run_upscaler(tmp_path / "part", **options)
     assert resumed["test_bench_psnr"] == pytest.approx(whole["test_bench_psnr"], abs=1e-6)
 
@@ -92,20 +88,7 @@ def test_a_pushed_network_works_where_hf_recipes_is_missing(run_upscaler, upscal
     env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
         env["HF_ENDPOINT"] = endpoint
-        settings = read_json(tmp_path / "run/settings.json")["options"]
-        words = []
-        for key, value in settings.items():
-            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-        words += [
-            "--save_strategy",
-            "no",
-            "--push_to_hub",
-            "--hub_model_id",
-            "local/upscaler",
-            "--output_dir",
-            tmp_path / "run",
-        ]
-        run_python(ROOT / "recipes/super_resolution.py", *words, env=env)
+        push_run("super_resolution", tmp_path / "run", "local/upscaler", env)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 from transformers import pipeline

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from conftest import ROOT, run_python
+from conftest import go_back, push_run, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
@@ -133,16 +133,7 @@ def test_early_stopping_needs_the_best_model(run_transfer, tmp_path):
 def test_a_resumed_run_ends_where_an_unbroken_one_does(options, run_transfer, tmp_path):
     options = {**options, "num_train_epochs": 3, "save_strategy": "steps", "save_steps": 4, "save_total_limit": 9}
     whole = run_transfer(tmp_path / "whole", **options)
-    shutil.copytree(tmp_path / "whole", tmp_path / "part")
-    for path in (tmp_path / "part").iterdir():
-        if path.name in ("all_results.json", "model.safetensors") or path.name in (
-            "checkpoint-12",
-            "checkpoint-16",
-            "checkpoint-20",
-            "checkpoint-21",
-        ):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert (tmp_path / "part/checkpoint-8").is_dir()
+    go_back(tmp_path / "whole", tmp_path / "part", 8)
     resumed = run_transfer(tmp_path / "part", **options)
     assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-5)
 
@@ -164,10 +155,7 @@ def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(run_transfer,
     env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
         env["HF_ENDPOINT"] = endpoint
-        settings = read_json(tmp_path / "run/settings.json")["options"]
-        words = [f"--{key}={value}" for key, value in settings.items()]
-        push = ["--push_to_hub", "--hub_model_id", "local/pooled", "--output_dir", tmp_path / "run"]
-        run_python(ROOT / "recipes/transfer_learning.py", *words, *push, env=env)
+        push_run("transfer_learning", tmp_path / "run", "local/pooled", env)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import json
@@ -188,10 +176,7 @@ def test_a_pushed_network_is_one_of_transformers_and_of_timm(transfer_run, shape
     env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
         env["HF_ENDPOINT"] = endpoint
-        settings = read_json(tmp_path / "run/settings.json")["options"]
-        words = [f"--{key}={value}" for key, value in settings.items()]
-        push = ["--push_to_hub", "--hub_model_id", "local/fine-tuned", "--output_dir", tmp_path / "run"]
-        run_python(ROOT / "recipes/transfer_learning.py", *words, *push, env=env)
+        push_run("transfer_learning", tmp_path / "run", "local/fine-tuned", env)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import timm, torch
