@@ -49,7 +49,7 @@ def make_trainer(folder: str, images: int) -> RecipeTrainer:
     quiet = ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true"]
     parser = RecipeParser((module.SuperResolutionArguments, RecipeTrainingArguments))
     recipe, args = parser.parse([*config, *quiet, "--max_steps", str(STEPS)])
-    rows = random_images(images, f"{folder}/images-{images}-{time.monotonic_ns()}")
+    rows = random_images(images, tempfile.mkdtemp(dir=folder))
     splits = DatasetDict(dict.fromkeys(("train", "validation", "test"), rows))
     return module.make_trainer(recipe, args, LoadedImages(splits, "random images"), [""], module.make_model(recipe))
 

@@ -24,14 +24,13 @@ def resample(
         resamples, seed: of the draws.
     """
     generator = np.random.default_rng(seed)
-    members = members_of(np.arange(examples) if groups is None else groups)
-    parts = [np.arange(len(members))]
-    if strata is not None:
-        parts = members_of(np.asarray(strata)[[rows[0] for rows in members]])
+    members = None if groups is None else members_of(groups)  # without groups, each row is drawn by itself
+    first = np.arange(examples) if members is None else np.array([rows[0] for rows in members])
+    parts = [np.arange(len(first))] if strata is None else members_of(np.asarray(strata)[first])
     statistics = []
     for _ in range(resamples):
         drawn = np.concatenate([part[generator.integers(0, len(part), len(part))] for part in parts])
-        statistics.append(statistic(np.concatenate([members[group] for group in drawn])))
+        statistics.append(statistic(drawn if members is None else np.concatenate([members[each] for each in drawn])))
     return np.array(statistics)
 
 

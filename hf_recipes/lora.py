@@ -15,5 +15,4 @@ def merge_lora(model: nn.Module) -> None:
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, module.get_base_layer())
+            model.set_submodule(name, module.get_base_layer())

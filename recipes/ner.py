@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
-from transformers.utils import logging as transformers_logging
 
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.lora import add_lora
@@ -25,6 +24,7 @@ from hf_recipes.ner.head import check_labels, encoder_layers, find_head, replace
 from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
 from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, tag_sentences
+from hf_recipes.pretrained import errors_only
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 
@@ -117,7 +117,7 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
         compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), data.tags),
         reduce=reduce_batch,
     )
-    report = partial(analyse, test=data.splits["test"], train=data.splits["train"], tags=data.tags, label_map=label_map)
+    report = partial(analyse, data=data, label_map=label_map)
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
@@ -130,9 +130,7 @@ def choose_strategy(recipe: NerArguments) -> str:
 
 def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> tuple[PreTrainedModel, LabelMap | None]:
     """The tagger with a head for the data's tags, and the map by which it was made, if any."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # that a head is new is what is asked for
-    try:
+    with errors_only():
         if recipe.strategy == "mismatched":
             labels = {"id2label": dict(enumerate(data.tags)), "label2id": {tag: n for n, tag in enumerate(data.tags)}}
             model = AutoModelForTokenClassification.from_pretrained(
@@ -140,8 +138,6 @@ def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> t
             )
         else:
             model = AutoModelForTokenClassification.from_pretrained(recipe.model)
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     label_map = None
     if recipe.strategy in ("mapped_head", "zero_shot"):
         label_map = make_map(recipe, data, model, tokenizer)

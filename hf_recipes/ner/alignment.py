@@ -116,21 +116,25 @@ def choose_windows(places: list[dict[int, int]], owners: np.ndarray, lengths: li
 
 
 def join_windows(
-    answers: np.ndarray, words: np.ndarray, sentences: np.ndarray, lengths: Sequence[int], outside: int = 0
+    answers: Sequence[np.ndarray],
+    words: Sequence[np.ndarray],
+    sentences: Sequence[int],
+    lengths: Sequence[int],
+    outside: int = 0,
 ) -> list[np.ndarray]:
     """The answer for each word of each sentence, from those of tokens.
 
     Args:
-        answers: `(windows, tokens)`, a number for each token.
-        words: `(windows, tokens)`, `word` of `align_sentences`; `IGNORED` in padding.
-        sentences: `(windows,)`, the number of each window's sentence.
+        answers: by window, a number for each token.
+        words: by window, `word` of `align_sentences`; `IGNORED` in padding.
+        sentences: the number of each window's sentence.
         lengths: words of each sentence.
         outside: the answer for a word that the tokenizer drops, such as one of zero-width characters.
     """
     joined = [np.full(length, outside) for length in lengths]
-    for window, sentence in enumerate(sentences):
-        answered = words[window] != IGNORED
-        joined[int(sentence)][words[window][answered]] = answers[window][answered]
+    for answer, word, sentence in zip(answers, words, sentences, strict=True):
+        answered = word != IGNORED
+        joined[int(sentence)][word[answered]] = answer[answered]
     return joined
 
 

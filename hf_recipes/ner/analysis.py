@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from datasets import Dataset
-
 from ..figures import ACCENT, INK, new_figure
 from ..model_card import Report, Section
+from .data import LoadedSentences
 from .labels import Entity, LabelMap
 from .metrics import ERRORS, count_errors, entities_of, f1_interval, find_errors, scores_by
 from .windows import sentences_of
@@ -16,26 +15,26 @@ LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 
 SENTENCES = ((1, 10, "up to 10 words"), (11, 25, "11 to 25 words"), (26, None, "26 words or more"))
 
 
-def analyse(trainer, predictions, test: Dataset, train: Dataset, tags: list[str], label_map: LabelMap | None) -> Report:
+def analyse(trainer, predictions, data: LoadedSentences, label_map: LabelMap | None) -> Report:
     """The report of a test.
 
     Args:
         trainer: of the run.
         predictions: of `trainer.predict(windows of the test)`: rows of `reduce_batch`.
-        test, train: with `words` and `tags`.
-        tags: by number.
+        data: the sentences.
         label_map: that the head was made by, if any.
     """
-    found = sentences_of(predictions, [len(words) for words in test["words"]], tags)
-    gold, ours, words = entities_of(test["tags"]), entities_of(found), test["words"]
-    seen = surface_forms(train)
+    words = data.splits["test"]["words"]
+    found = sentences_of(predictions, [len(sentence) for sentence in words], data.tags)
+    gold, ours = data.entities("test"), entities_of(found)
+    seen, counts = surface_forms(data), count_errors(gold, ours)
     low, high = f1_interval(gold, ours)
-    report = Report(measured={"f1_low": low, "f1_high": high, "errors": count_errors(gold, ours)})
+    report = Report(measured={"f1_low": low, "f1_high": high, "errors": counts})
     report.sections = [
         Section("How sure the F1 is", f"95 % interval, sentences drawn with replacement: {low:.3f} to {high:.3f}."),
-        *([describe_map(label_map, train, test)] if label_map else []),
+        *([describe_map(label_map, data)] if label_map else []),
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
-        describe_errors(gold, ours),
+        describe_errors(counts, gold, ours),
         Section(
             "By length of the entity",
             "",
@@ -61,9 +60,9 @@ def analyse(trainer, predictions, test: Dataset, train: Dataset, tags: list[str]
     return report
 
 
-def describe_map(label_map: LabelMap, train: Dataset, test: Dataset) -> Section:
+def describe_map(label_map: LabelMap, data: LoadedSentences) -> Section:
     """Which types become which, and how many entities of the data each stands for."""
-    counts = Counter(entity.type for split in (train, test) for each in entities_of(split["tags"]) for entity in each)
+    counts = data.count_entities("train") + data.count_entities("test")
     rows = [
         {key: value for key, value in row.items() if key != "source entities"} for row in label_map.coverage({}, counts)
     ]
@@ -72,8 +71,9 @@ def describe_map(label_map: LabelMap, train: Dataset, test: Dataset) -> Section:
     )
 
 
-def describe_errors(gold: Sequence[Sequence[Entity]], ours: Sequence[Sequence[Entity]]) -> Section:
-    counts = count_errors(gold, ours)
+def describe_errors(
+    counts: dict[str, int], gold: Sequence[Sequence[Entity]], ours: Sequence[Sequence[Entity]]
+) -> Section:
     total = max(sum(counts.values()), 1)
     confused = Counter(
         (wanted.type, answer.type)
@@ -125,11 +125,11 @@ def form_of(words: Sequence[str], entity: Entity) -> str:
     return " ".join(words[entity.start : entity.end]).lower()
 
 
-def surface_forms(split: Dataset) -> Counter[str]:
-    """How often each form is an entity, of any type."""
+def surface_forms(data: LoadedSentences) -> Counter[str]:
+    """How often each form is an entity of the training, of any type."""
     return Counter(
         form_of(words, entity)
-        for words, entities in zip(split["words"], entities_of(split["tags"]))
+        for words, entities in zip(data.splits["train"]["words"], data.entities("train"))
         for entity in entities
     )
 

@@ -100,8 +100,7 @@ def replace_head(
             head.weight[number] = old.weight[rows].mean(0)
             if head.bias is not None:
                 head.bias[number] = old.bias[rows].mean()
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, head)
+    model.set_submodule(name, head)
     model.config.id2label = dict(enumerate(tags))
     model.config.label2id = {tag: number for number, tag in enumerate(tags)}
     model.num_labels = len(tags)

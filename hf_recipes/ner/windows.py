@@ -15,7 +15,7 @@ from ..loading import code_digest
 from .alignment import IGNORED, align_sentences, join_windows
 from .head import tags_of
 from .labels import LabelMap, find_scheme, parse_tags, write_tags
-from .metrics import EntityScores, entities_of
+from .metrics import EntityScores
 
 
 def make_windows(
@@ -77,17 +77,14 @@ def tag_sentences(
     )
     rows = [dict(zip(windows, values)) | {"part": 0} for values in zip(*windows.values())]
     order, collate = np.argsort([len(row["input_ids"]) for row in rows], kind="stable"), WindowCollator(tokenizer)
-    joined = [np.full(len(words), tags.index("O")) for words in sentences]
+    answers, words, owners = [], [], []  # by window
     for start in range(0, len(order), batch_size):
         batch = collate([rows[place] for place in order[start : start + batch_size]])
         inputs = {name: batch[name].to(model.device) for name in tokenizer.model_input_names if name in batch}
-        answers, words = model(**inputs).logits.argmax(-1).cpu().numpy(), batch["word"].numpy()
-        for window, sentence in enumerate(batch["sentence"].tolist()):
-            answered = words[window] != IGNORED
-            joined[sentence][words[window][answered]] = answers[window][answered]
-    scheme = find_scheme(tags)
-    named = ([tags[number] for number in numbers] for numbers in joined)
-    return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
+        answers.extend(model(**inputs).logits.argmax(-1).cpu().numpy())
+        words.extend(batch["word"].numpy())
+        owners.extend(batch["sentence"].tolist())
+    return name_answers(join_windows(answers, words, owners, [len(each) for each in sentences], tags.index("O")), tags)
 
 
 def find_entities(
@@ -112,12 +109,12 @@ def find_entities(
 class WindowCollator:
     """Pads the windows of a batch to the longest of them."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, pad_to_multiple_of: int | None = None):
-        self.tokenizer, self.multiple = tokenizer, pad_to_multiple_of
+    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        self.tokenizer = tokenizer
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         inputs = [{name: row[name] for name in self.tokenizer.model_input_names if name in row} for row in rows]
-        batch = dict(self.tokenizer.pad(inputs, pad_to_multiple_of=self.multiple, return_tensors="pt"))
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
         length = batch["input_ids"].shape[1]
         left = self.tokenizer.padding_side == "left"
         for name in ("labels", "word"):
@@ -147,16 +144,21 @@ def sentences_of(evaluation: Any, words: list[int], tags: list[str]) -> list[lis
         words: of each sentence.
         tags: by number.
     """
-    outside = tags.index("O")
     joined = join_windows(
         evaluation.predictions["tags"],
         evaluation.label_ids["word"],
         evaluation.label_ids["sentence"].astype(int),
         words,
-        outside,
+        tags.index("O"),
     )
-    named = [[tags[number] for number in numbers] for numbers in joined]
-    return [write_tags(entities, len(each)) for entities, each in zip(entities_of(named), named)]
+    return name_answers(joined, tags)
+
+
+def name_answers(joined: list[np.ndarray], tags: list[str]) -> list[list[str]]:
+    """The numbers of tags of each sentence as tags in IOB2, repaired where one cannot stand."""
+    scheme = find_scheme(tags)
+    named = ([tags[number] for number in numbers] for numbers in joined)
+    return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
 
 
 def make_compute(splits: dict[int, Dataset], tags: list[str]) -> Callable[[Any], dict[str, float]]:

@@ -84,7 +84,7 @@ def load_images(
     used = ["train", "validation"] if benchmarks else ["train", "validation", "test"]
     decoded = DatasetDict(
         {
-            name: decode_split(splits[name], name, scale, image_column, patch_size if name == "train" else 0)
+            name: decode_split(splits[name], name, scale, image_column, least=patch_size if name == "train" else 0)
             for name in used
             if name in splits
         }
@@ -120,18 +120,27 @@ def benchmark_name(place: str) -> str:
     return place.rstrip("/").split("/")[-1].lower()
 
 
-def decode_split(split: Dataset, name: str, scale: int, image_column: str, least: int) -> Dataset:
+def decode_split(
+    split: Dataset,
+    name: str,
+    scale: int,
+    high_column: str,
+    low_column: str | None = None,
+    *,
+    least: int = 0,
+    source: str = "",
+) -> Dataset:
     decode = partial(
         decode_batch,
         split_name=name,
         scale=scale,
-        high_column=image_column,
-        low_column=None,
+        high_column=high_column,
+        low_column=low_column,
         least=least,
-        source="",
+        source=source,
         code=code_digest(Path(__file__).parent),
     )
-    return decode_images(split, name, [image_column], DECODED, decode, BATCH)
+    return decode_images(split, name, [high_column, *([low_column] if low_column else [])], DECODED, decode, BATCH)
 
 
 def load_benchmark(dataset: str, scale: int) -> Dataset:
@@ -160,17 +169,7 @@ def load_benchmark(dataset: str, scale: int) -> Dataset:
         )
     high = high or images[0]
     name = benchmark_name(dataset)
-    decode = partial(
-        decode_batch,
-        split_name=name,
-        scale=scale,
-        high_column=high,
-        low_column=low,
-        least=0,
-        source=name,
-        code=code_digest(Path(__file__).parent),
-    )
-    return decode_images(split, name, [high, *([low] if low else [])], DECODED, decode, BATCH)
+    return decode_split(split, name, scale, high, low, source=name)
 
 
 def decode_batch(

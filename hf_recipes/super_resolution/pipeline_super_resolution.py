@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from huggingface_hub.utils import httpx
 from PIL import Image, ImageOps
-from torch.nn import functional as F
 from transformers import Pipeline
 from transformers.utils import logging
+
+from .modeling_super_resolver import upsample_bicubic
 
 logger = logging.get_logger(__name__)
 MOST = {"uint8": 255, "uint16": 65535}  # of a channel, by type of number
@@ -119,8 +120,7 @@ class SuperResolutionPipeline(Pipeline):
         image = self.predict(values[:, :colours].expand(-1, 3, -1, -1), self_ensemble)
         parts = [image if colours == 3 else image.mean(1, keepdim=True)]
         if values.shape[1] > colours:
-            alpha = values[:, colours:].float()
-            parts.append(F.interpolate(alpha, scale_factor=self.model.config.scale, mode="bicubic", antialias=True))
+            parts.append(upsample_bicubic(values[:, colours:].float(), self.model.config.scale))
         result = (torch.cat(parts, 1)[0].clamp(0, 1) * most).round().movedim(0, -1).cpu().numpy().astype(part.dtype)
         return result.reshape(*result.shape[:2], *part.shape[2:])
 

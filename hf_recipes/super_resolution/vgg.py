@@ -1,12 +1,12 @@
 """VGG16 as a judge of images: its features, for the perceptual loss and for LPIPS. It is frozen and saved with no model."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import timm
 import torch
 from torch import nn
 from torchmetrics.functional.image.lpips import _LPIPS
+
+from ..pretrained import load_features
 
 # the last layer of each stage -> timm's number of the stage (Simonyan and Zisserman 2015)
 LAYERS = {"relu1_2": 0, "relu2_2": 1, "relu3_3": 2, "relu4_3": 3, "relu5_3": 4}
@@ -21,16 +21,11 @@ def load_vgg(backbone: str, layers: Sequence[str]) -> nn.Module:
 
     Raises:
         OSError: when there is no such model.
-        ValueError: when it is no VGG16.
+        ValueError: when it is no VGG16, or some of its weights are not there.
     """
-    place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
     stages = tuple(sorted(LAYERS[layer] for layer in layers))
     try:
-        # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
-        overlay = {"num_classes": -1}
-        vgg = timm.create_model(
-            place, pretrained=True, features_only=True, out_indices=stages, pretrained_cfg_overlay=overlay
-        )
+        vgg = load_features(backbone, "--perceptual_backbone", stages)
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"--perceptual_backbone {backbone}: {error}. Without VGG16, give --lpips false and no --perceptual_weight"

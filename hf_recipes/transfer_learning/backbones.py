@@ -1,16 +1,13 @@
 """Pretrained networks of timm with a new head, and what each takes for an image."""
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 from transformers.models.timm_wrapper import TimmWrapperImageProcessor
-from transformers.utils import logging
 
+from ..pretrained import errors_only, load_features
 from .configuration_pooled_classifier import PooledClassifierConfig
 from .modeling_pooled_classifier import PooledClassifier
 
@@ -56,15 +53,16 @@ def load_backbone(
     # what the network was built with, but what is chosen here
     built_with = {key: value for key, value in (config.model_args or {}).items() if key not in CHOSEN_HERE}
     if pooled_head:
-        for option, value in (("drop_path", drop_path), ("backbone", built_with)):
-            if value:
-                raise ValueError(f"--{option} {backbone if built_with else value} does not go with --pooled_head true")
+        if drop_path:
+            raise ValueError(f"--drop_path {drop_path} does not go with --pooled_head true")
+        if built_with:
+            raise ValueError(f"--backbone {backbone}, built with {built_with}, does not go with --pooled_head true")
         config = PooledClassifierConfig(
             architecture=config.architecture, pretrained_cfg=pretrained_cfg, dropout=dropout, **labels
         )
         model = PooledClassifier(config)
         if pretrained:
-            model.timm_model.backbone.load_state_dict(load_features(backbone))
+            model.timm_model.backbone.load_state_dict(load_features(backbone, "--backbone").state_dict())
     else:
         arguments = built_with | ({"drop_rate": dropout} if dropout else {})
         if drop_path:
@@ -93,17 +91,6 @@ def load_backbone(
     return model
 
 
-@contextlib.contextmanager
-def errors_only() -> Iterator[None]:
-    """transformers says nothing but errors inside."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
 def check_loaded(model: PreTrainedModel, loaded: dict[str, Any], backbone: str) -> None:
     """Every weight but the head's is the backbone's."""
     head = {id(parameter) for parameter in model.timm_model.get_classifier().parameters()}
@@ -114,31 +101,6 @@ def check_loaded(model: PreTrainedModel, loaded: dict[str, Any], backbone: str) 
             f"--backbone {backbone} has no weights for {', '.join(sorted(fresh)[:4])}, which would start at random; "
             "--pooled_head true puts a head of its own on the features"
         )
-
-
-def load_features(backbone: str) -> dict[str, torch.Tensor]:
-    """The weights of a network without its head, as timm names them.
-
-    Raises:
-        ValueError: when some are not in the repository.
-    """
-    place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
-    # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
-    overlay = {"num_classes": -1}
-    makings = []
-    for seed in (0, 1):  # what is in the repository is the same both times, what is drawn is not
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            source = timm.create_model(
-                place, pretrained=True, features_only=True, out_indices=(-1,), pretrained_cfg_overlay=overlay
-            )
-        makings.append(source.state_dict())
-    fresh = [name for name, value in makings[0].items() if not value.equal(makings[1][name])]
-    if fresh:
-        raise ValueError(
-            f"--backbone {backbone} has no weights for {', '.join(fresh[:4])}, which would start at random"
-        )
-    return makings[0]
 
 
 def with_image(pretrained_cfg: dict[str, Any], image_size: int | None, crop_pct: float | None) -> dict[str, Any]:

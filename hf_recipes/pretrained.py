@@ -1,0 +1,52 @@
+"""Pretrained networks, for several tasks: load them quietly, and never with weights that start at random unsaid."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+from transformers.utils import logging
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+    """transformers says nothing but errors inside, where a new head is what is asked for."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def load_features(backbone: str, option: str, stages: tuple[int, ...] = (-1,)) -> nn.Module:
+    """A network of timm that gives the features of some of its stages, a list of `(batch, channels, height, width)`.
+
+    Args:
+        backbone: id or folder.
+        option: of the command line that names it, for errors.
+        stages: numbers of timm's `out_indices`.
+
+    Raises:
+        OSError, RuntimeError: when there is no such network, or it cannot be loaded.
+        ValueError: when some of its weights are not in the repository.
+    """
+    place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
+    # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
+    overlay = {"num_classes": -1}
+    makings = []
+    for seed in (0, 1):  # what is in the repository is the same both times, what is drawn is not
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            makings.append(
+                timm.create_model(
+                    place, pretrained=True, features_only=True, out_indices=stages, pretrained_cfg_overlay=overlay
+                )
+            )
+    first, second = (network.state_dict() for network in makings)
+    fresh = [name for name, value in first.items() if not value.equal(second[name])]
+    if fresh:
+        raise ValueError(f"{option} {backbone} has no weights for {', '.join(fresh[:4])}, which would start at random")
+    return makings[0]
