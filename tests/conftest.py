@@ -107,13 +107,31 @@ def go_back(whole: Path, part: Path, step: int) -> None:
         shutil.rmtree(folder)
 
 
-def push_run(task: str, run: Path, model_id: str, env: dict) -> None:
-    """Publish a finished run, by starting its recipe again in a process of its own."""
+def hub_env(endpoint: str, home: Path) -> dict[str, str]:
+    """The environment of a process that uses a Hub on loopback, with a cache of its own."""
+    return {"HF_ENDPOINT": endpoint, "HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(home)}
+
+
+@pytest.fixture
+def push_run(monkeypatch):
+    """`push_run(task, run, model_id, endpoint, token)` publishes a finished run from this process, which waits for nobody."""
+    import transformers
+    from huggingface_hub import constants
+
+    from hf_recipes import publishing
     from hf_recipes.checkpoints import read_json
 
-    settings = read_json(run / "settings.json")["options"]
-    outward = {"push_to_hub": True, "hub_model_id": model_id, "output_dir": run, "save_strategy": "no"}
-    run_python(ROOT / f"recipes/{task}.py", *options(**settings | outward), env=env)
+    monkeypatch.setattr(publishing.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+    def call(task: str, run: Path, model_id: str, endpoint: str, token: str = "hf_local"):
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)  # it keeps the endpoint that it was made with
+        monkeypatch.setenv("HF_TOKEN", token)
+        values = read_json(run / "settings.json")["options"] | {"output_dir": run, "save_strategy": "no"}
+        run_recipe(load_recipe(task), **values, push_to_hub=True, hub_model_id=model_id)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -2,35 +2,15 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, options, run_python
+from conftest import ROOT, TINY, hub_env, options, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 
 CLEAN = "import sys; sys.modules['hf_recipes'] = None\n"  # importing it fails
-
-
-def hub_env(endpoint, tmp_path, token="hf_local"):
-    return {
-        "HF_ENDPOINT": endpoint,
-        "HF_TOKEN": token,
-        "HF_HUB_OFFLINE": "0",
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_HUB_DISABLE_XET": "1",
-    }
-
-
-def push(endpoint, tmp_path, pairs, folder, token="hf_local", check=True):
-    values = TINY | {"dataset": pairs, "output_dir": folder, "hub_model_id": "local/cells"}
-    return run_python(
-        ROOT / "recipes/cell_counting.py",
-        *options(**values),
-        "--push_to_hub",
-        env=hub_env(endpoint, tmp_path, token),
-        check=check,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +18,15 @@ def pushed(tmp_path_factory, finished_run, pairs):
     """A Hub with a finished run pushed to it: (endpoint, folder of the Hub, scratch folder)."""
     scratch = tmp_path_factory.mktemp("hub")
     with running_hub(scratch / "hub") as endpoint:
-        push(endpoint, scratch, pairs, finished_run)
+        values = TINY | {"dataset": pairs, "output_dir": finished_run, "hub_model_id": "local/cells"}
+        words = [*options(**values), "--push_to_hub"]
+        run_python(ROOT / "recipes/cell_counting.py", *words, env=hub_env(endpoint, scratch / "home"))
         yield endpoint, scratch / "hub/local/cells", scratch
+
+
+@pytest.fixture
+def push(push_run, finished_run):
+    return partial(push_run, "cell_counting", finished_run, "local/cells")
 
 
 def test_what_is_pushed(pushed, finished_run):
@@ -72,7 +59,7 @@ inferred = pipeline(model="local/cells", trust_remote_code=True)
 print(json.dumps([model(**processor(image)).counts.item(), named(image)["count"], inferred(image)["count"],
                   type(model).__module__]))
 """
-    done = run_python("-c", script, env=hub_env(endpoint, scratch), cwd=scratch)
+    done = run_python("-c", script, env=hub_env(endpoint, scratch / "home"), cwd=scratch)
     *counts, module = json.loads(done.stdout.splitlines()[-1])
     assert "transformers_modules" in module
     assert counts == pytest.approx([expected] * 3, abs=1e-5)
@@ -81,42 +68,38 @@ print(json.dumps([model(**processor(image)).counts.item(), named(image)["count"]
 def test_the_snippet_of_the_card_runs(pushed):
     endpoint, repository, scratch = pushed
     snippet = re.search(r"```python\n(.*?)```", (repository / "README.md").read_text(), re.S)[1]
-    done = run_python("-c", CLEAN + snippet, env=hub_env(endpoint, scratch), cwd=scratch)
+    done = run_python("-c", CLEAN + snippet, env=hub_env(endpoint, scratch / "home"), cwd=scratch)
     assert re.search(r"\{'count': [\d.]+\}", done.stdout)
 
 
-def test_pushing_survives_a_busy_hub_and_a_cut_connection(tmp_path, finished_run, pairs):
+def test_pushing_survives_a_busy_hub_and_a_cut_connection(tmp_path, push, caplog):
     faults = ["PUT:503:1", "/commit/:503:1", "objects/batch:cut:1", "repos/create:503:1", "preupload:cut:1"]
     with running_hub(tmp_path / "hub", faults) as endpoint:
-        done = push(endpoint, tmp_path, pairs, finished_run)
+        push(endpoint)
     assert (tmp_path / "hub/local/cells/model.safetensors").exists()
-    assert "making the repository local/cells failed (503); trying again" in done.stderr
+    assert "making the repository local/cells failed (503); trying again" in caplog.text
 
 
-def test_a_repository_that_is_there_is_pushed_to_again(pushed, finished_run, pairs):
-    endpoint, repository, scratch = pushed
+def test_a_repository_that_is_there_is_pushed_to_again(pushed, push, finished_run):
+    endpoint, repository, _ = pushed
     (repository / "model.safetensors").write_bytes(b"older")
-    push(endpoint, scratch, pairs, finished_run)
+    push(endpoint)
     assert (repository / "model.safetensors").read_bytes() == (finished_run / "model.safetensors").read_bytes()
 
 
-def test_a_hub_that_is_away_is_one_line(tmp_path, finished_run, pairs):
-    done = push("http://127.0.0.1:9", tmp_path, pairs, finished_run, check=False)  # nobody listens there
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "error: making the repository local/cells failed: the Hub cannot be reached" in done.stderr
+def test_a_hub_that_is_away_is_one_line(push):
+    with pytest.raises(RuntimeError, match=r"^making the repository local/cells failed: the Hub cannot be reached.*$"):
+        push("http://127.0.0.1:9")  # nobody listens there
 
 
-def test_a_refused_push_is_one_line_and_the_next_succeeds(tmp_path, finished_run, pairs):
+def test_a_refused_push_is_one_line_and_the_next_succeeds(tmp_path, push, finished_run):
     before = {path.name: path.read_bytes() for path in finished_run.iterdir() if path.is_file()}
     with running_hub(tmp_path / "hub") as endpoint:
-        for token in ("hf_wrong", "hf_readonly"):
-            refused = push(endpoint, tmp_path, pairs, finished_run, token, check=False)
-            assert refused.returncode == 1
-            lines = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
-            assert len(lines) == 1 and "Traceback" not in refused.stderr, refused.stderr[-2000:]
-            assert ("hf auth login" if token == "hf_wrong" else "rights to write") in lines[0], lines
+        for token, reason in (("hf_wrong", "hf auth login"), ("hf_readonly", "rights to write")):
+            with pytest.raises(RuntimeError, match=f"^.*{reason}.*$"):
+                push(endpoint, token)
         assert {path.name: path.read_bytes() for path in finished_run.iterdir() if path.is_file()} == before
-        push(endpoint, tmp_path, pairs, finished_run)
+        push(endpoint)
     assert (tmp_path / "hub/local/cells/model.safetensors").exists()
 
 

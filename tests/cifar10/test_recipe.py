@@ -3,7 +3,7 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import go_back, push_run, run_python
+from conftest import go_back, hub_env, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
@@ -126,15 +126,13 @@ def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_
     assert not caplog.records  # transformers would say that it does not know the class
 
 
-def test_a_pushed_model_classifies_a_photograph_where_hf_recipes_is_missing(classifier_run, shapes, tmp_path):
+def test_a_pushed_model_classifies_a_photograph_where_hf_recipes_is_missing(push_run, classifier_run, shapes, tmp_path):
     photograph = tmp_path / "photo.png"
     Image.open(shapes / "test/stripes/01.png").resize((333, 150)).save(photograph)
     model = CifarClassifier.from_pretrained(classifier_run)
     expected = pipeline("image-classification", model=model, image_processor=str(classifier_run))(str(photograph))
-    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
-        env["HF_ENDPOINT"] = endpoint
-        push_run("cifar10", classifier_run, "local/shapes", env)
+        push_run("cifar10", classifier_run, "local/shapes", endpoint)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import json
@@ -142,7 +140,7 @@ from transformers import pipeline
 classify = pipeline("image-classification", model="local/shapes", trust_remote_code=True)
 print(json.dumps(classify({str(photograph)!r})))
 """
-        done = run_python("-c", script, env=env, cwd=tmp_path)
+        done = run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
     found = json.loads(done.stdout.splitlines()[-1])
     assert [each["label"] for each in found] == [each["label"] for each in expected]
     assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-5)

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.torch
-from conftest import go_back, push_run, run_python
+from conftest import go_back, hub_env, run_python
 from hub import card_errors, running_hub
 from pictures import draw_picture
 from PIL import Image
@@ -81,21 +81,19 @@ def test_without_benchmarks_images_are_drawn(run_upscaler, tmp_path):
     assert "2 images, drawn by the seed" in (tmp_path / "README.md").read_text()
 
 
-def test_a_pushed_network_works_where_hf_recipes_is_missing(run_upscaler, upscaler_run, tmp_path):
+def test_a_pushed_network_works_where_hf_recipes_is_missing(push_run, run_upscaler, upscaler_run, tmp_path):
     shutil.copytree(upscaler_run, tmp_path / "run")
     photograph = tmp_path / "photo.png"
     Image.fromarray(draw_picture(55, 30, 41)).save(photograph)
-    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
-        env["HF_ENDPOINT"] = endpoint
-        push_run("super_resolution", tmp_path / "run", "local/upscaler", env)
+        push_run("super_resolution", tmp_path / "run", "local/upscaler", endpoint)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 from transformers import pipeline
 upscale = pipeline("image-to-image", model="local/upscaler", trust_remote_code=True)
 upscale({str(photograph)!r}).save({str(tmp_path / "large.png")!r})
 """
-        run_python("-c", script, env=env, cwd=tmp_path)
+        run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
     ours = SuperResolutionPipeline(model=SuperResolver.from_pretrained(upscaler_run))(str(photograph))
     assert abs(np.asarray(Image.open(tmp_path / "large.png")).astype(int) - np.asarray(ours)).max() <= 1
     config = json.loads((tmp_path / "run/config.json").read_text())

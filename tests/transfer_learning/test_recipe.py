@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from conftest import go_back, push_run, run_python
+from conftest import go_back, hub_env, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
@@ -147,15 +147,13 @@ def test_classify_serves_these_models_as_well(transfer_run, shapes, capsys):
     assert [each["score"] for each in row["classes"]] == pytest.approx([each["score"] for each in expected], abs=1e-5)
 
 
-def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(run_transfer, resnet, tmp_path, capsys):
+def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(push_run, run_transfer, resnet, tmp_path, capsys):
     run_transfer(tmp_path / "run", backbone=resnet, pooled_head=True, num_train_epochs=1)
     photograph = tmp_path / "photo.png"
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(photograph)
-    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
-        env["HF_ENDPOINT"] = endpoint
-        push_run("transfer_learning", tmp_path / "run", "local/pooled", env)
+        push_run("transfer_learning", tmp_path / "run", "local/pooled", endpoint)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import json
@@ -163,7 +161,9 @@ from transformers import pipeline
 classify = pipeline("image-classification", model="local/pooled", trust_remote_code=True)
 print(json.dumps(classify({str(photograph)!r})))
 """
-        found = json.loads(run_python("-c", script, env=env, cwd=tmp_path).stdout.splitlines()[-1])
+        found = json.loads(
+            run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path).stdout.splitlines()[-1]
+        )
     capsys.readouterr()
     assert cli.main(["classify", str(photograph), "--model", str(tmp_path / "run"), "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)["classes"]
@@ -171,12 +171,10 @@ print(json.dumps(classify({str(photograph)!r})))
     assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-4)
 
 
-def test_a_pushed_network_is_one_of_transformers_and_of_timm(transfer_run, shapes, tmp_path):
+def test_a_pushed_network_is_one_of_transformers_and_of_timm(push_run, transfer_run, shapes, tmp_path):
     shutil.copytree(transfer_run, tmp_path / "run")
-    env = {"HF_TOKEN": "hf_local", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     with running_hub(tmp_path / "hub") as endpoint:
-        env["HF_ENDPOINT"] = endpoint
-        push_run("transfer_learning", tmp_path / "run", "local/fine-tuned", env)
+        push_run("transfer_learning", tmp_path / "run", "local/fine-tuned", endpoint)
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import timm, torch
@@ -194,4 +192,4 @@ scores = dict((each["label"], each["score"]) for each in pipeline("image-classif
 for name, score in zip(ours.config.id2label.values(), logits.softmax(0)):
     assert abs(scores[name] - score) < 1e-4
 """
-        run_python("-c", script, env=env, cwd=tmp_path)
+        run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
