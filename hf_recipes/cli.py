@@ -3,6 +3,7 @@
 import argparse
 import glob
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -323,6 +324,9 @@ def run_studies(args: argparse.Namespace) -> int:
     from .study import load_study, run_study
     from .study_page import write_page
 
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # which ends the run that is going on as well
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)
         # the page shows all studies of the task, and what is done of each

@@ -31,8 +31,6 @@ import hashlib
 import json
 import logging
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -41,6 +39,7 @@ from typing import Any
 import yaml
 
 from .model_card import describe_hardware, format_cell
+from .processes import run_file
 
 logger = logging.getLogger(__name__)
 
@@ -238,14 +237,11 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
             )
             run_variant(study, source, seed, passed_on)
     folder.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", study.recipe]
-    words += ["--config", variant.config]
+    words = ["--config", variant.config]
     for key, value in {**variant.options, **starts, "seed": seed, "output_dir": folder, "disable_tqdm": True}.items():
         words += [f"--{key}", *(value if isinstance(value, list) else [value])]
     log = folder / "log.txt"
-    with log.open("a") as output:
-        done = subprocess.run([*map(str, words), *passed_on], stdout=output, stderr=subprocess.STDOUT)
-    if done.returncode:
+    if run_file(study.recipe, [*map(str, words), *passed_on], log):
         lines = log.read_text().splitlines()
         reason = next(
             (line for line in reversed(lines) if line.startswith(("error:", "recipe", study.recipe.name))), ""

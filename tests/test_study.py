@@ -1,7 +1,6 @@
 import json
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,14 +98,14 @@ def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
     loaded = load_study(small_study)
     before, calls = loaded.variants["tuned"].digest(1), []
 
-    def run(words, **kwargs):
+    def run(recipe, words, log):
         calls.append(dict(pairwise(words)))
         folder = Path(calls[-1]["--output_dir"])
         for name, text in (("all_results.json", '{"test_mae": 1.0}'), ("README.md", "")):
             (folder / name).write_text(text)
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(study.subprocess, "run", run)
+    monkeypatch.setattr(study, "run_file", run)
     run_study(small_study, seeds=[1], only=["tuned"])
     assert len(calls) == 2 and "--start_from" not in calls[0]  # the source first, since its folder is not here
     assert calls[1]["--start_from"] == calls[0]["--output_dir"] and calls[1]["--seed"] == "1"

@@ -1,6 +1,7 @@
 import json
 import logging
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from conftest import ROOT, TINY, options, run_python
 from hf_recipes import training
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.checkpoints import last_whole_checkpoint, write_json
+from hf_recipes.processes import run_file
 from hf_recipes.run import run_settings, write_recipe
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
@@ -40,26 +42,23 @@ def test_a_run_writes_everything_and_is_not_trained_again(run_tiny, finished_run
 
 
 def test_the_recipe_file_makes_the_same_run_again(finished_run, pairs, tmp_path):
-    done = run_python(
-        *[ROOT / "recipes/cell_counting.py", "--config", finished_run / "recipe.yaml"],
-        *["--dataset", pairs, "--output_dir", tmp_path / "again"],
-    )
+    words = options(config=finished_run / "recipe.yaml", dataset=pairs, output_dir=tmp_path / "again")
+    assert run_file(ROOT / "recipes/cell_counting.py", words, tmp_path / "log.txt") == 0
     assert str(pairs) not in (finished_run / "README.md").read_text() + (finished_run / "recipe.yaml").read_text()
-    assert done.returncode == 0
     assert results(tmp_path / "again")["test_mae"] == pytest.approx(results(finished_run)["test_mae"], abs=1e-5)
 
 
 @pytest.mark.parametrize(("how", "step"), [("step", 7), ("save", 8)])
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(finished_run, pairs, tmp_path, how, step):
     """4 steps an epoch: killed in the middle of the second epoch, and while its checkpoint is written."""
-    folder = tmp_path / "run"
+    folder, log = tmp_path / "run", tmp_path / "log.txt"
     words = options(**TINY | {"dataset": pairs, "output_dir": folder})
     script = ROOT / "tests/interrupted_run.py"
-    killed = run_python(script, how, step, *words, check=False)
-    assert killed.returncode == -9
+    assert run_file(script, [how, str(step), *words], log) == -9
     assert (folder / "checkpoint-8").exists() == (how == "save") and not (folder / "all_results.json").exists()
-    again = run_python(script, "never", 0, *words)
-    assert ("Skipping" in again.stdout + again.stderr) == (how == "save")
+    assert "Skipping" not in log.read_text()
+    assert run_file(script, ["never", "0", *words], log) == 0
+    assert ("Skipping" in log.read_text()) == (how == "save")
     state = json.loads((folder / "trainer_state.json").read_text())
     assert [row["step"] for row in state["log_history"] if "eval_mae" in row] == [4, 8, 12]
     for key in FINAL:
@@ -170,7 +169,7 @@ def test_batch_norm_is_frozen_after_its_share_of_the_steps(run_tiny, tmp_path, m
 
 def test_two_processes_measure_and_learn_what_one_does(finished_run, pairs, tmp_path):
     script, one, two = ROOT / "tests/two_processes.py", tmp_path / "one.json", tmp_path / "two.json"
-    run_python(script, finished_run, pairs, one)
+    assert run_file(script, [str(finished_run), str(pairs), str(one)], tmp_path / "log.txt") == 0
     launcher = ["-m", "accelerate.commands.launch", "--config_file", ROOT / "recipes/accelerate/multi_cpu.yaml"]
     run_python(*launcher, script, finished_run, pairs, two)
     one, two = json.loads(one.read_text()), json.loads(two.read_text())
@@ -200,13 +199,10 @@ def test_a_recipe_runs_in_two_processes(pairs, tmp_path):
 
 def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
     values = TINY | {"dataset": pairs, "output_dir": tmp_path, "stem_stride": 3}
-    done = run_python(ROOT / "recipes/cell_counting.py", *options(**values), check=False)
-    assert (
-        done.returncode == 1
-        and "Traceback" not in done.stderr
-        and "error: " in done.stderr
-        and "stem_stride 3 does not go with" in done.stderr
-    )
+    log = tmp_path / "log.txt"
+    assert run_file(ROOT / "recipes/cell_counting.py", options(**values), log) == 1
+    text = log.read_text()
+    assert "Traceback" not in text and re.search("^error: .*stem_stride 3 does not go with", text, re.M), text
 
 
 @pytest.mark.parametrize(
@@ -263,9 +259,10 @@ def test_accumulated_batches_train_as_one_and_every_test_image_counts(run_tiny, 
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_freed_memory_is_kept_for_the_next_step():
+def test_freed_memory_is_kept_for_the_next_step(tmp_path):
     """In a process of its own: pages of 64 MB are fetched from the system by every allocation before, by the first one after."""
-    script = """
+    script, log = tmp_path / "script.py", tmp_path / "log.txt"
+    script.write_text("""
 import resource, torch
 from hf_recipes.run import keep_freed_memory
 def faults():
@@ -277,6 +274,7 @@ before = faults()
 keep_freed_memory()
 faults()
 print(before, faults())
-"""
-    before, after = map(int, run_python("-c", script).stdout.split())
+""")
+    assert run_file(script, [], log) == 0
+    before, after = map(int, log.read_text().split())
     assert after < before / 20
