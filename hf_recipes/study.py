@@ -6,11 +6,12 @@ A study is a YAML file beside the recipe's configurations:
     title: Simulated cells
     summary: What the study found.
     metrics: {test_mae: test MAE}        # columns, the first is the headline and is plotted
+    unit: images                         # what it is trained on
     sections:
       - title: Learning curve
         text: What the section is about.
         seeds: [0, 1, 2]
-        plot: curve                      # or scatter, each against `x`, or changes; a row per variant by default
+        plot: curve                      # or scatter, each against `x`, changes, or history by epoch; a row per variant by default
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
@@ -21,7 +22,8 @@ A study is a YAML file beside the recipe's configurations:
         variants:
           unet-n8: {config: recipes/cell_counting/unet.yaml, train_size: 8}
           unet-n32:                      # a variant that another section defines
-          tuned: {config: recipes/cell_counting/unet.yaml, start_from: "variant:unet-n32"}  # the folder of its run with the same seed
+          tuned: {config: recipes/cell_counting/unet.yaml, start_from: "variant:unet-n32"}  # the folder of its run with the same seed, or,
+                                         # where it has fewer seeds, with one of them in turn
 
 A run's results are kept in `model_cards/results/TASK/VARIANT-sSEED.json` with a digest of its options; a run whose file
 is there with the same digest is not run again. The page, `model_cards/TASK.md`, is made of these files only (see `study_page`).
@@ -62,8 +64,12 @@ class Variant:
         """Of everything that the repository says of a run; where the data lie on this machine is not part of it."""
         options = yaml.safe_load(self.config.read_text()) | self.options | {"seed": seed}
         options = {key: value for key, value in options.items() if key not in (*CARD_ONLY, "output_dir")}
-        options |= {key: source.digest(seed) for key, source in self.sources.items()}
+        options |= {key: source.digest(source.seed_for(seed)) for key, source in self.sources.items()}
         return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+
+    def seed_for(self, seed: int) -> int:
+        """Of the run that a run with this seed goes on from."""
+        return seed if seed in self.seeds else self.seeds[seed % len(self.seeds)]
 
 
 @dataclass
@@ -91,6 +97,7 @@ class Study:
     metrics: dict[str, str]
     sections: list[Section]
     variants: dict[str, Variant]
+    unit: str = "images"
 
     @property
     def task(self) -> str:
@@ -152,7 +159,8 @@ def load_study(file: Path) -> Study:
     for variant in variants.values():
         check_sources(file, variant, [])
     title, summary = data.get("title", file.stem), data.get("summary", "")
-    return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants)
+    unit = data.get("unit", "images")
+    return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants, unit)
 
 
 def source_options(variant: Variant) -> dict[str, str]:
@@ -229,13 +237,14 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
     on this machine are run first."""
     folder, starts = study.folder(variant, seed), {}
     for key, source in variant.sources.items():
-        starts[key] = study.folder(source, seed)
+        source_seed = source.seed_for(seed)
+        starts[key] = study.folder(source, source_seed)
         if not (starts[key] / "all_results.json").exists():
             print(
-                f"{variant.name} goes on from {source.name} seed {seed}, whose folder is not here: it is run first",
+                f"{variant.name} goes on from {source.name} seed {source_seed}, whose folder is not here: it is run first",
                 flush=True,
             )
-            run_variant(study, source, seed, passed_on)
+            run_variant(study, source, source_seed, passed_on)
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--config", variant.config]
     for key, value in {**variant.options, **starts, "seed": seed, "output_dir": folder, "disable_tqdm": True}.items():

@@ -13,7 +13,6 @@ from .model_card import format_cell, markdown_table, save_figure
 from .study import CARDS, Section, Study
 
 AXES = {
-    "train_examples": "training images",
     "train_seconds": "seconds of training",
     "parameters": "parameters",
     "flops": "FLOPs an image",
@@ -82,14 +81,14 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
             title: mean_and_deviation([run["results"].get(key) for run in runs]) for key, title in study.metrics.items()
         }
         row["parameters"] = runs[0]["results"]["parameters"]
-        row["training images"] = runs[0]["results"]["train_examples"]
+        row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
         rows.append(row)
     if section.baselines:
         runs = next(iter(results.values()))
         for name in runs[0]["results"].get("baselines", {}):
             row = dict.fromkeys(rows[0]) | {"variant": f"*baseline:* {name}", "runs": len(runs)}
-            row["training images"] = runs[0]["results"]["train_examples"]
+            row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
             for key, title in study.metrics.items():
                 values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
                 row[title] = mean_and_deviation(values) if key.startswith("test_") else None
@@ -117,20 +116,40 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
         for seed in seeds:
             if runs[seed]["ids"] != others[seed]["ids"]:
                 raise ValueError(f"{study.file}: {first} and {second} were tested on other examples with seed {seed}")
-        scores = [(runs[seed]["scores"][metric]["model"], others[seed]["scores"][metric][which]) for seed in seeds]
-        differences = np.concatenate([np.subtract(*pair) for pair in scores])
+        ours, theirs = (
+            np.concatenate([parts_of(each[seed]["scores"][metric][name]) for seed in seeds])
+            for each, name in ((runs, "model"), (others, which))
+        )
         examples = np.concatenate([runs[seed]["ids"] for seed in seeds])
         strata = np.concatenate([runs[seed].get("strata", [0] * len(runs[seed]["ids"])) for seed in seeds])
-        draws = resample(
-            lambda chosen, of=differences: of[chosen].mean(), len(examples), groups=examples, strata=strata
-        )
-        low, high = interval(draws)
-        difference = f"difference in {metric.replace('_', ' ')}"
+
+        def difference(rows: np.ndarray, ours=ours, theirs=theirs) -> float:
+            return quotient(ours[rows]) - quotient(theirs[rows])
+
+        low, high = interval(resample(difference, len(examples), groups=examples, strata=strata))
+        measured = f"{difference(np.arange(len(examples))):+.4f}"
         rows.append(
-            {"first": first, "second": second, "runs": len(seeds), difference: f"{differences.mean():+.4f}"}
+            {
+                "first": first,
+                "second": second,
+                "runs": len(seeds),
+                f"difference in {metric.replace('_', ' ')}": measured,
+            }
             | {"95 % interval": f"{low:+.4f} to {high:+.4f}"}
         )
     return rows
+
+
+def parts_of(scores: list) -> np.ndarray:
+    """`(examples, 2)`: scores whose mean is the metric as parts of 1; or as they are, parts and wholes whose sums' quotient it is, as F1
+    is twice what is found of what is predicted and what is to be found."""
+    scores = np.asarray(scores, float)
+    return scores if scores.ndim == 2 else np.stack([scores, np.ones_like(scores)], 1)
+
+
+def quotient(parts: np.ndarray) -> float:
+    part, whole = parts.sum(0)
+    return part / whole if whole else 0.0
 
 
 def mean_and_deviation(values: list[float | None]) -> str | None:
@@ -148,7 +167,13 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
 
 def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
     """The headline of every variant with its standard deviation and every run as a dot; None while there is nothing to compare."""
-    plots = {"rows": plot_rows, "curve": plot_curve, "scatter": plot_scatter, "changes": plot_changes}
+    plots = {
+        "rows": plot_rows,
+        "curve": plot_curve,
+        "scatter": plot_scatter,
+        "changes": plot_changes,
+        "history": plot_history,
+    }
     return plots[section.plot](study, section, results)
 
 
@@ -193,6 +218,10 @@ def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) ->
     return figure
 
 
+def axis_name(study: Study, key: str) -> str:
+    return {"train_examples": f"training {study.unit}", **study.metrics, **AXES}.get(key, key)
+
+
 def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
     """A line for each of the section's `lines` against `x`."""
     title, values = headline_values(study, results)
@@ -206,7 +235,7 @@ def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -
         for place, name in zip(x, done):
             axis.scatter([place] * len(values[name]), values[name], s=9, color=MUTED, zorder=3)
         ticks |= {int(each) for each in x}
-    axis.set(xscale="log", xlabel=AXES.get(section.x, section.x), ylabel=title)
+    axis.set(xscale="log", xlabel=axis_name(study, section.x), ylabel=title)
     axis.set_xticks(sorted(ticks), [f"{tick:,}" for tick in sorted(ticks)], minor=False)
     axis.minorticks_off()
     if section.lines:
@@ -226,8 +255,8 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
             axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
             for place, mean, name in zip(x, means, done):
                 axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
-        axis.set(xlabel=AXES.get(key) or study.metrics.get(key, key), ylabel=title)
-        if key in AXES:
+        axis.set(xlabel=axis_name(study, key), ylabel=title)
+        if key in ("train_examples", *AXES):
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
@@ -236,6 +265,22 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
         axis.grid(alpha=0.3)
     if section.lines:
         axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def plot_history(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
+    """The headline on the validation split against the epoch, from the `history` of the results, a line per variant."""
+    key, title = next(iter(study.metrics.items()))
+    figure, axes = new_figure(1, 1, 5.5, 3.6)
+    axis = axes[0, 0]
+    for color, (name, runs) in zip(PALETTE, results.items()):
+        histories = [run["results"]["history"] for run in runs]
+        values = np.array([history[key.removeprefix("test_")] for history in histories])
+        plot_with_spread(
+            axis, np.array(histories[0]["epoch"]), values.mean(0), [spread(each) for each in values.T], name, color
+        )
+    axis.set(xlabel="epoch", ylabel=f"{title.removeprefix('test ')} on the validation split", ylim=(0, None))
+    axis.legend(frameon=False)
     return figure
 
 

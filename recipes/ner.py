@@ -20,7 +20,7 @@ from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
-from hf_recipes.ner.head import check_labels, encoder_layers, find_head, replace_head, tags_of
+from hf_recipes.ner.head import check_labels, check_numbers, encoder_layers, find_head, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
 from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, tag_sentences
@@ -56,8 +56,8 @@ class NerArguments(DatasetArguments):
         default="auto",
         metadata={
             "help": "A new head; the tagger's own, whose labels must be those of the data; its own through a map of its types, trained or "
-            "(zero_shot) not; or its rows by number, whatever they mean (mismatched, to see what goes wrong). auto: its own if the model "
-            "is a tagger, else a new one."
+            "(zero_shot) not; or its own with its own names, trained on the data's numbers whatever they mean (mismatched, to see what "
+            "goes wrong). auto: its own if the model is a tagger, else a new one."
         },
     )
     map: str = field(
@@ -71,6 +71,13 @@ class NerArguments(DatasetArguments):
     max_length: int = field(default=128, metadata={"help": "Tokens of a window."})
     stride: int = field(default=32, metadata={"help": "Tokens that the windows of a long sentence share."})
     label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
+    learn_padding: bool = field(
+        default=False,
+        metadata={
+            "help": "Pad every window to --max_length and learn padding as label 0, as scripts do that pad labels as they pad tokens; to "
+            "see what it costs."
+        },
+    )
 
 
 def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
@@ -92,17 +99,17 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(recipe.model)
     check_tokenizer(tokenizer)
     recipe.strategy = choose_strategy(recipe)
-    model, label_map = make_model(recipe, data, tokenizer)
+    sizes = {"max_length": recipe.max_length, "stride": recipe.stride}
+    model, label_map = make_model(recipe, data, tokenizer, sizes)
     with args.main_process_first():
         windows = {
             name: make_windows(
                 data.splits[name],
                 data.tags,
                 tokenizer,
-                max_length=recipe.max_length,
-                stride=recipe.stride,
                 label_all=recipe.label_all,
                 part=part,
+                **sizes,
             )
             for part, name in enumerate(PARTS)
         }
@@ -112,12 +119,13 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
         card=make_card(recipe, label_map, data.tested_on),
         train_dataset=windows["train"],
         eval_dataset=windows["validation"],
-        data_collator=WindowCollator(tokenizer),
+        data_collator=WindowCollator(tokenizer, recipe.max_length if recipe.learn_padding else None),
         processing_class=tokenizer,
-        compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), data.tags),
+        compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), tags_of(model)),
         reduce=reduce_batch,
     )
-    report = partial(analyse, data=data, label_map=label_map)
+    source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
+    report = partial(analyse, data=data, label_map=label_map, source=source, **sizes)
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
@@ -128,23 +136,24 @@ def choose_strategy(recipe: NerArguments) -> str:
     return "own_head" if architectures[0].endswith("ForTokenClassification") else "fresh_head"
 
 
-def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> tuple[PreTrainedModel, LabelMap | None]:
-    """The tagger with a head for the data's tags, and the map by which it was made, if any."""
+def load_tagger(recipe: NerArguments) -> PreTrainedModel:
     with errors_only():
-        if recipe.strategy == "mismatched":
-            labels = {"id2label": dict(enumerate(data.tags)), "label2id": {tag: n for n, tag in enumerate(data.tags)}}
-            model = AutoModelForTokenClassification.from_pretrained(
-                recipe.model, num_labels=len(data.tags), ignore_mismatched_sizes=True, **labels
-            )
-        else:
-            model = AutoModelForTokenClassification.from_pretrained(recipe.model)
-    label_map = None
-    if recipe.strategy in ("mapped_head", "zero_shot"):
-        label_map = make_map(recipe, data, model, tokenizer)
+        return AutoModelForTokenClassification.from_pretrained(recipe.model)
+
+
+def make_model(
+    recipe: NerArguments, data: LoadedSentences, tokenizer: Any, sizes: dict[str, int]
+) -> tuple[PreTrainedModel, LabelMap | None]:
+    """The tagger with a head for the strategy, and the map of its types to the data's, if it has any."""
+    model, label_map = load_tagger(recipe), None
+    if recipe.strategy in ("mapped_head", "zero_shot", "mismatched"):
+        label_map = make_map(recipe, data, model, tokenizer, sizes)
         logger.info("The map of the label spaces: %s", label_map.describe())
     if recipe.strategy == "own_head":
         check_labels(model, data.tags)
-    elif recipe.strategy != "mismatched":
+    elif recipe.strategy == "mismatched":
+        check_numbers(model, data.tags)
+    else:
         replace_head(model, data.tags, label_map, recipe.new_types)
     if recipe.lora_rank:
         _, head = find_head(model)
@@ -153,13 +162,15 @@ def make_model(recipe: NerArguments, data: LoadedSentences, tokenizer: Any) -> t
     return model, label_map
 
 
-def make_map(recipe: NerArguments, data: LoadedSentences, model: PreTrainedModel, tokenizer: Any) -> LabelMap:
+def make_map(
+    recipe: NerArguments, data: LoadedSentences, model: PreTrainedModel, tokenizer: Any, sizes: dict[str, int]
+) -> LabelMap:
     source = types_of(tags_of(model))
     if recipe.map == "names":
         return map_by_name(source, data.types)
     if recipe.map == "predictions":
         sample = data.splits["train"].take(min(len(data.splits["train"]), 1000))
-        found = tag_sentences(model.eval(), tokenizer, sample["words"])
+        found = tag_sentences(model.eval(), tokenizer, sample["words"], **sizes)
         return map_by_predictions(entities_of(found), entities_of(sample["tags"]), source, data.types)
     return read_map(Path(recipe.map), source, data.types)
 

@@ -117,6 +117,8 @@ def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
     (loaded.folder(loaded.variants["tiny"], 0) / "all_results.json").unlink()
     run_study(small_study, seeds=[0])
     assert len(calls) == 6 and "2.0" in committed.read_text()  # run again for the other's sake, and not recorded again
+    run_study(small_study, seeds=[3], only=["tuned"])  # the source has two seeds: the second of them in turn
+    assert len(calls) == 7 and calls[-1]["--start_from"] == calls[0]["--output_dir"] and calls[-1]["--seed"] == "3"
     data["sections"][0]["variants"]["tiny"]["sigma"] = 3.0  # another source is another run
     small_study.write_text(yaml.safe_dump(data))
     assert load_study(small_study).variants["tuned"].digest(1) != before
@@ -207,6 +209,9 @@ def test_variants_are_compared_by_example(monkeypatch):
     error = np.std(values) / 40**0.5
     assert low == pytest.approx(0.2 - 1.96 * error, abs=0.03) and high == pytest.approx(0.2 + 1.96 * error, abs=0.03)
     assert baseline["difference in f1"] == "-0.2500"
+    # parts and wholes: 0.5 of what counts in the first, all of it in the second
+    scores |= {"a": [[1, 2], [0, 0]] * 20, "b": [[2, 2], [0, 0]] * 20}
+    assert comparison_rows(drawn, section)[0]["difference in f1"] == "-0.5000"
     section.compare["pairs"] = [["a", "b"]]
     other = {"ids": list(range(1, 41)), "scores": {"f1": {"model": scores["b"]}}}
     monkeypatch.setattr(
@@ -219,6 +224,19 @@ def test_variants_are_compared_by_example(monkeypatch):
     section.compare["pairs"] = [["a", "skill"]]
     with pytest.raises(ValueError, match=r"s\.yaml: 'skill' is neither a variant nor a baseline: model, luck"):
         comparison_rows(drawn, section)
+
+
+def test_histories_are_drawn_by_epoch():
+    results = {
+        name: [{"results": {"test_f1": 0, "history": {"epoch": [0, 1], "f1": [value + seed, 0.5]}}} for seed in (0, 1)]
+        for name, value in (("mapped", 0.5), ("fresh", 0.0))
+    }
+    section = Section("By epoch", list(results), plot="history")
+    drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {"test_f1": "test F1"}, [section], {}, "sentences")
+    axis = plot_section(drawn, section, results).axes[0]
+    points = {container.get_label(): list(zip(*container.lines[0].get_data())) for container in axis.containers}
+    assert points == {"mapped": [(0, 1.0), (1, 0.5)], "fresh": [(0, 0.5), (1, 0.5)]}
+    assert axis.get_ylabel() == "F1 on the validation split"
 
 
 def test_changes_of_each_class_are_against_the_reference():

@@ -138,17 +138,17 @@ def join_windows(
     return joined
 
 
-def dropped_words(sentences: Sequence[Sequence[str]], windows: dict[str, list]) -> list[tuple[int, int]]:
-    """`(sentence, word)` of the words that have no token."""
-    found = {
-        (sentence, word)
-        for sentence, words in zip(windows["sentence"], windows["word"])
-        for word in words
-        if word != IGNORED
-    }
-    return [
-        (number, place)
-        for number, words in enumerate(sentences)
-        for place in range(len(words))
-        if (number, place) not in found
-    ]
+def dropped_words(
+    sentences: Sequence[Sequence[str]], owners: Sequence[int], words: Sequence[Sequence[int]]
+) -> list[tuple[int, int]]:
+    """`(sentence, word)` of the words that have no token.
+
+    Args:
+        sentences: words.
+        owners, words: `sentence` and `word` of the windows of `align_sentences`.
+    """
+    found = [np.zeros(len(sentence), bool) for sentence in sentences]
+    for owner, of_window in zip(owners, words, strict=True):
+        of_window = np.asarray(of_window)
+        found[owner][of_window[of_window != IGNORED]] = True
+    return [(number, int(place)) for number, each in enumerate(found) for place in np.flatnonzero(~each)]

@@ -4,35 +4,88 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from ..figures import ACCENT, INK, new_figure
 from ..model_card import Report, Section
 from .data import LoadedSentences
+from .head import tags_of
 from .labels import Entity, LabelMap
-from .metrics import ERRORS, count_errors, entities_of, f1_interval, find_errors, scores_by
-from .windows import sentences_of
+from .metrics import (
+    ERRORS,
+    count_errors,
+    count_matches,
+    describe_examples,
+    entities_of,
+    f1_interval,
+    f1_of,
+    find_errors,
+    scores_by,
+)
+from .mismatch import describe_labels, names_by_number, score_readings
+from .windows import answer_sentences, sentences_of
 
 LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))
 SENTENCES = ((1, 10, "up to 10 words"), (11, 25, "11 to 25 words"), (26, None, "26 words or more"))
 
 
-def analyse(trainer, predictions, data: LoadedSentences, label_map: LabelMap | None) -> Report:
+def analyse(
+    trainer,
+    predictions,
+    data: LoadedSentences,
+    label_map: LabelMap | None,
+    source: PreTrainedModel | None = None,
+    **windows: int,
+) -> Report:
     """The report of a test.
 
     Args:
         trainer: of the run.
         predictions: of `trainer.predict(windows of the test)`: rows of `reduce_batch`.
         data: the sentences.
-        label_map: that the head was made by, if any.
+        label_map: that the head was made by, or might have been, if any.
+        source: a tagger whose own answers to the test are to be explained, under each way to read them.
+        windows: `max_length` and `stride` for its answers.
     """
-    words = data.splits["test"]["words"]
-    found = sentences_of(predictions, [len(sentence) for sentence in words], data.tags)
+    words, names = data.splits["test"]["words"], tags_of(trainer.model)
+    lengths = [len(sentence) for sentence in words]
+    found = sentences_of(predictions, lengths, names)
     gold, ours = data.entities("test"), entities_of(found)
     seen, counts = surface_forms(data), count_errors(gold, ours)
-    low, high = f1_interval(gold, ours)
-    report = Report(measured={"f1_low": low, "f1_high": high, "errors": counts})
+    matches = count_matches(gold, ours)
+    low, high = f1_interval(matches)
+    report = Report(
+        measured={
+            "train_examples": len(data.splits["train"]),
+            "f1_low": low,
+            "f1_high": high,
+            "errors": counts,
+            "history": history_of(trainer),
+            "examples": describe_examples(matches),
+        }
+    )
+    explained = []
+    if names != data.tags:
+        by_number = entities_of(sentences_of(predictions, lengths, names_by_number(names, data.tags)))
+        found, answered, wanted = count_matches(gold, by_number).sum(0)
+        report.measured["f1_by_number"] = f1_of(found, answered, wanted)
+        explained.append(
+            Section(
+                "The labels mean what the data call by their number",
+                f"F1 is {report.measured['f1_by_number']:.3f} where label k is read as the data's tag k, as it was trained, and "
+                f"{f1_of(*matches.sum(0)):.3f} by the names that the model's config gives it, which is what everybody who uses it gets.",
+            )
+        )
+    if source is not None:
+        answers = answer_sentences(source.to(trainer.model.device).eval(), trainer.processing_class, words, **windows)
+        of_source, tags = tags_of(source), data.splits["test"]["tags"]
+        report.baselines = score_readings(answers, of_source, data.tags, label_map, tags)
+        rows = describe_labels(answers, of_source, data.tags, tags)
+        explained.append(Section("What each label of the source is given to", "Words of the test.", rows))
     report.sections = [
         Section("How sure the F1 is", f"95 % interval, sentences drawn with replacement: {low:.3f} to {high:.3f}."),
         *([describe_map(label_map, data)] if label_map else []),
+        *explained,
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
         describe_errors(counts, gold, ours),
         Section(
@@ -58,6 +111,16 @@ def analyse(trainer, predictions, data: LoadedSentences, label_map: LabelMap | N
         ),
     ]
     return report
+
+
+def history_of(trainer) -> dict[str, list[float]]:
+    """F1 and loss on the validation sentences, by epoch; from epoch 0 where the run evaluates before it learns."""
+    rows = {row["epoch"]: row for row in trainer.state.log_history if "eval_f1" in row}
+    return {
+        "epoch": list(rows),
+        "f1": [row["eval_f1"] for row in rows.values()],
+        "loss": [row["eval_loss"] for row in rows.values()],
+    }
 
 
 def describe_map(label_map: LabelMap, data: LoadedSentences) -> Section:

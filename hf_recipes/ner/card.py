@@ -22,7 +22,8 @@ STRATEGIES = {
     "fresh_head": "Its head is new.",
     "own_head": "It went on with its own head.",
     "mapped_head": "Its head was made of the rows of the source's by a map of the label spaces: {map}.",
-    "mismatched": "Its head was taken over from the source by number, as scripts do that do not look at names: the failure of the study.",
+    "mismatched": "Its head kept the source's names and learned the data's numbers, as with scripts that do not look at names: the failure "
+    "of the study, not a model to use. The map that it lacks: {map}.",
     "zero_shot": "Its head was made of the rows of the source's by a map of the label spaces, and it was not trained: {map}.",
 }
 SNIPPET = """

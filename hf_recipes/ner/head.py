@@ -65,6 +65,19 @@ def check_labels(model: PreTrainedModel, tags: Sequence[str]) -> None:
     )
 
 
+def check_numbers(model: PreTrainedModel, tags: Sequence[str]) -> None:
+    """Refuses a head that has not a label for each number of the data's tags; what the labels mean is not asked.
+
+    Raises:
+        ValueError: that says what transformers would do with it.
+    """
+    if model.config.num_labels < len(tags):
+        raise ValueError(
+            f"the model has {model.config.num_labels} labels and the data {len(tags)} tags, so there is no mismatched head to train: "
+            "transformers refuses to load it, or throws all its rows away (ignore_mismatched_sizes), which is --strategy fresh_head"
+        )
+
+
 @torch.no_grad()
 def replace_head(
     model: PreTrainedModel,

@@ -1,5 +1,6 @@
 """What a tagger is trained and judged on: windows of tokens, padded in batches, and its answers put together again by word."""
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +13,12 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..loading import code_digest
-from .alignment import IGNORED, align_sentences, join_windows
+from .alignment import IGNORED, align_sentences, dropped_words, join_windows
 from .head import tags_of
 from .labels import LabelMap, find_scheme, parse_tags, write_tags
 from .metrics import EntityScores
+
+logger = logging.getLogger(__name__)
 
 
 def make_windows(
@@ -29,8 +32,9 @@ def make_windows(
     part: int = 0,
 ) -> Dataset:
     """Rows of `align_sentences` for a split with `words` and `tags`; `sentence` is the row of the split, `length` that of a window, and
-    `part` a number by which windows of several splits are told apart."""
-    return split.map(
+    `part` a number by which windows of several splits are told apart. Words that the tokenizer drops are counted in the log: nothing is
+    learned from them, and the answer for them is `O`."""
+    windows = split.map(
         partial(
             window_batch,
             numbers={tag: number for number, tag in enumerate(tags)},
@@ -46,6 +50,14 @@ def make_windows(
         remove_columns=split.column_names,
         desc="Tokens",
     )
+    dropped = dropped_words(split["words"], windows["sentence"], windows["word"])
+    if dropped:
+        row, place = dropped[0]
+        logger.warning(
+            "%d words have no token and are O, such as word %d of row %d, %r",
+            *(len(dropped), place, split[row]["index"], split[row]["words"][place]),
+        )
+    return windows
 
 
 def window_batch(
@@ -60,8 +72,15 @@ def window_batch(
     return windows
 
 
-@torch.no_grad()
 def tag_sentences(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sentences: list[list[str]], **options
+) -> list[list[str]]:
+    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme; options of `answer_sentences`."""
+    return name_answers(answer_sentences(model, tokenizer, sentences, **options), tags_of(model))
+
+
+@torch.no_grad()
+def answer_sentences(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     sentences: list[list[str]],
@@ -69,9 +88,8 @@ def tag_sentences(
     batch_size: int = 32,
     max_length: int = 128,
     stride: int = 32,
-) -> list[list[str]]:
-    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme."""
-    tags = tags_of(model)
+) -> list[np.ndarray]:
+    """The number of the likeliest label of each word; that of `O` for words that the tokenizer drops."""
     windows = align_sentences(
         sentences, [[0] * len(words) for words in sentences], tokenizer, max_length=max_length, stride=stride
     )
@@ -84,7 +102,7 @@ def tag_sentences(
         answers.extend(model(**inputs).logits.argmax(-1).cpu().numpy())
         words.extend(batch["word"].numpy())
         owners.extend(batch["sentence"].tolist())
-    return name_answers(join_windows(answers, words, owners, [len(each) for each in sentences], tags.index("O")), tags)
+    return join_windows(answers, words, owners, [len(each) for each in sentences], tags_of(model).index("O"))
 
 
 def find_entities(
@@ -107,18 +125,25 @@ def find_entities(
 
 
 class WindowCollator:
-    """Pads the windows of a batch to the longest of them."""
+    """Pads the windows of a batch to the longest of them.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast):
-        self.tokenizer = tokenizer
+    Args:
+        tokenizer: of the windows.
+        learned_length: pad to so many tokens instead, and call padding by label 0, as scripts do that pad labels as they pad tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, learned_length: int | None = None):
+        self.tokenizer, self.learned_length = tokenizer, learned_length
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         inputs = [{name: row[name] for name in self.tokenizer.model_input_names if name in row} for row in rows]
-        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        to = {"padding": "max_length", "max_length": self.learned_length} if self.learned_length else {}
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", **to))
         length = batch["input_ids"].shape[1]
         left = self.tokenizer.padding_side == "left"
         for name in ("labels", "word"):
-            padding = [[IGNORED] * (length - len(row[name])) for row in rows]
+            label = 0 if self.learned_length and name == "labels" else IGNORED
+            padding = [[label] * (length - len(row[name])) for row in rows]
             batch[name] = torch.tensor(
                 [pad + row[name] if left else row[name] + pad for pad, row in zip(padding, rows)], dtype=torch.long
             )
@@ -136,42 +161,42 @@ def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
     return {"tags": logits.argmax(-1), "losses": sums}, references
 
 
-def sentences_of(evaluation: Any, words: list[int], tags: list[str]) -> list[list[str]]:
+def sentences_of(evaluation: Any, words: list[int], names: list[str]) -> list[list[str]]:
     """The tags of each sentence, in IOB2, from the rows of `reduce_batch`.
 
     Args:
         evaluation: predictions and references.
-        words: of each sentence.
-        tags: by number.
+        words: of each sentence, how many there are.
+        names: of the labels by number.
     """
     joined = join_windows(
         evaluation.predictions["tags"],
         evaluation.label_ids["word"],
         evaluation.label_ids["sentence"].astype(int),
         words,
-        tags.index("O"),
+        names.index("O"),
     )
-    return name_answers(joined, tags)
+    return name_answers(joined, names)
 
 
-def name_answers(joined: list[np.ndarray], tags: list[str]) -> list[list[str]]:
-    """The numbers of tags of each sentence as tags in IOB2, repaired where one cannot stand."""
-    scheme = find_scheme(tags)
-    named = ([tags[number] for number in numbers] for numbers in joined)
+def name_answers(answers: list[np.ndarray], names: list[str]) -> list[list[str]]:
+    """The numbers of labels of each sentence as tags in IOB2, repaired where one cannot stand."""
+    scheme = find_scheme(names)
+    named = ([names[number] for number in numbers] for numbers in answers)
     return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
 
 
-def make_compute(splits: dict[int, Dataset], tags: list[str]) -> Callable[[Any], dict[str, float]]:
+def make_compute(splits: dict[int, Dataset], names: list[str]) -> Callable[[Any], dict[str, float]]:
     """A function from rows of `reduce_batch` to the scores of `EntityScores` and the mean loss of a token.
 
     Args:
         splits: with `words` and `tags`, by the `part` of their windows.
-        tags: by number.
+        names: of the model's labels by number, which need not be those of the splits.
     """
 
     def compute(evaluation: Any) -> dict[str, float]:
         split = splits[int(evaluation.label_ids["part"][0])]
-        found = sentences_of(evaluation, [len(words) for words in split["words"]], tags)
+        found = sentences_of(evaluation, [len(words) for words in split["words"]], names)
         scores = EntityScores().compute(predictions=found, references=split["tags"])
         losses, tokens = np.asarray(evaluation.predictions["losses"], float).sum(0)
         return scores | {"loss": losses / max(tokens, 1)}

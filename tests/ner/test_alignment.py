@@ -86,7 +86,7 @@ def test_answers_come_back_in_the_order_of_words(letters):
 def test_words_that_the_tokenizer_drops_are_outside(letters):
     sentences = [["a", "\u200b", "b"], ["\ufeff"]]
     windows = align_sentences(sentences, [[3, 4, 5], [6]], letters)
-    assert dropped_words(sentences, windows) == [(0, 1), (1, 0)]
+    assert dropped_words(sentences, windows["sentence"], windows["word"]) == [(0, 1), (1, 0)]
     longest = max(map(len, windows["word"]))
     words = np.array([row + [IGNORED] * (longest - len(row)) for row in windows["word"]])
     joined = join_windows(np.full_like(words, 7), words, np.array(windows["sentence"]), [3, 1])

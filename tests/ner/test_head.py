@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
 
-from hf_recipes.ner.head import check_labels, find_head, replace_head, tags_of
+from hf_recipes.ner.head import check_labels, check_numbers, find_head, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, map_by_name, tag_names
 
 SOURCE = tag_names(["PER", "ORG", "LOC", "MISC"])
@@ -97,3 +97,9 @@ def test_heads_that_speak_another_language_are_refused():
     with pytest.raises(ValueError, match="labels have no names"):
         check_labels(make_model(["LABEL_0", "LABEL_1"]), SOURCE)
     assert find_head(model)[0] == "classifier"
+
+
+def test_a_head_with_too_few_labels_has_nothing_to_mismatch():
+    check_numbers(make_model(), TARGET)
+    with pytest.raises(ValueError, match=r"9 labels and the data 11 tags.*ignore_mismatched_sizes"):
+        check_numbers(make_model(), tag_names("abcde"))

@@ -8,6 +8,8 @@ from hf_recipes.ner.metrics import (
     ERRORS,
     EntityScores,
     count_errors,
+    count_matches,
+    describe_examples,
     entities_of,
     f1_interval,
     find_errors,
@@ -37,8 +39,12 @@ def test_scores_by_type_are_those_of_seqeval():
     scores = EntityScores().compute(predictions=predicted, references=gold)
     everything = scores_by(entities_of(gold), entities_of(predicted), lambda *_: "all")["all"]
     assert scores["f1"] == pytest.approx(report["micro avg"]["f1-score"]) == pytest.approx(everything["f1"])
-    low, high = f1_interval(entities_of(gold), entities_of(predicted))
+    matches = count_matches(entities_of(gold), entities_of(predicted))
+    low, high = f1_interval(matches)
     assert low < scores["f1"] < high and high - low < 0.15
+    examples = describe_examples(matches, blocks=30)  # what a study compares: the parts and wholes of 30 blocks
+    parts, wholes = np.sum(examples["scores"]["f1"]["model"], 0)
+    assert len(examples["ids"]) == 30 and parts / wholes == pytest.approx(scores["f1"])
 
 
 def test_scores_by_hand():

@@ -82,3 +82,22 @@ def test_answers_that_cannot_stand_are_repaired(letters):
         lambda batch: torch.nn.functional.one_hot(torch.full_like(batch["labels"], inside), 5).float(),
     )
     assert sentences_of(evaluation, [2], TAGS) == [["B-a", "I-a"]]
+
+
+def test_padding_is_ignored_unless_its_cost_is_to_be_seen(letters):
+    windows = make_windows(make_split(2), TAGS, letters, max_length=20, stride=6)
+    rows = sorted(windows, key=len)[:2]
+    usual, learned = WindowCollator(letters)(rows), WindowCollator(letters, 40)(rows)
+    padding = learned["attention_mask"] == 0
+    assert usual["labels"].shape[1] == max(len(row["input_ids"]) for row in rows) and learned["labels"].shape[1] == 40
+    assert (learned["labels"][padding] == 0).all() and (usual["labels"][usual["attention_mask"] == 0] == IGNORED).all()
+    for row, labels in zip(rows, learned["labels"].tolist()):
+        assert labels[: len(row["labels"])] == row["labels"]  # special tokens and later parts of words stay ignored
+    assert (learned["word"][padding] == IGNORED).all()
+
+
+def test_words_without_tokens_are_counted_in_the_log(letters, caplog):
+    split = Dataset.from_dict({"words": [["xy", "z"], ["x", "\u200b"]], "tags": [["O", "O"]] * 2, "index": [5, 7]})
+    windows = make_windows(split, TAGS, letters)
+    assert "1 words have no token and are O, such as word 1 of row 7, '\\u200b'" in caplog.text
+    assert [row.count(IGNORED) for row in windows["labels"]] == [3, 2]  # ##y, and the two special tokens of each

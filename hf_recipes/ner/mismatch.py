@@ -1,0 +1,63 @@
+"""Why a head that speaks of other types fails: what its answers are taken for, each cause apart."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .labels import LabelMap, convert_tags
+from .metrics import EntityScores
+from .windows import name_answers
+
+
+def names_by_number(source: Sequence[str], target: Sequence[str]) -> list[str]:
+    """What the labels of a head are called by somebody who takes them for the data's: `O` where the data have no such number."""
+    return [*target[: len(source)], *["O"] * (len(source) - len(target))]
+
+
+def score_readings(
+    answers: list[np.ndarray],
+    source: Sequence[str],
+    target: Sequence[str],
+    label_map: LabelMap,
+    gold: Sequence[Sequence[str]],
+) -> dict[str, dict[str, float]]:
+    """The scores of one tagger's answers under each way to read them.
+
+    Args:
+        answers: numbers of the tagger's labels by word, of each sentence.
+        source, target: tags of the tagger and of the data, by number.
+        label_map: from the types of the one to those of the other.
+        gold: tags in IOB2.
+    """
+    mapped = name_answers(answers, [label_map.map_tag(tag) for tag in source])
+    readings = {
+        "its labels by number": name_answers(answers, names_by_number(source, target)),
+        "its labels by name": name_answers(answers, list(source)),
+        "through the map": mapped,
+        "through the map, in IOB1": [convert_tags(tags, "IOB2", "IOB1") for tags in mapped],
+    }
+    return {name: EntityScores().compute(predictions=tags, references=gold) for name, tags in readings.items()}
+
+
+def describe_labels(
+    answers: list[np.ndarray], source: Sequence[str], target: Sequence[str], gold: Sequence[Sequence[str]]
+) -> list[dict[str, Any]]:
+    """A row for each label of a tagger: its name, what it is taken for by number, and what the words that it is given to are.
+
+    Args:
+        answers, source, target, gold: as for `score_readings`.
+    """
+    meant: dict[int, Counter[str]] = {number: Counter() for number in range(len(source))}
+    for numbers, tags in zip(answers, gold, strict=True):
+        for number, tag in zip(numbers, tags, strict=True):
+            meant[int(number)][tag] += 1
+    rows = []
+    for number, (name, taken_for) in enumerate(zip(source, names_by_number(source, target))):
+        words = sum(meant[number].values())
+        often = ", ".join(f"{tag} {count / words:.0%}" for tag, count in meant[number].most_common(3))
+        rows.append(
+            {"label": name, "number": number, "taken for by number": taken_for, "words": words, "which are": often}
+        )
+    return rows
