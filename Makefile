@@ -37,3 +37,4 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/cifar10.py
 	$(BIN)/python benchmarks/transfer_learning.py
 	$(BIN)/python benchmarks/super_resolution.py
+	$(BIN)/python benchmarks/ner.py

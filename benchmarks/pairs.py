@@ -69,7 +69,7 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
     loader = DataLoader(
         trainer.train_dataset,
         args.per_device_train_batch_size,
-        shuffle=True,
+        sampler=trainer._get_train_sampler(),  # which may group by length
         drop_last=args.dataloader_drop_last,
         collate_fn=trainer.data_collator,
     )

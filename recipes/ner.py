@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets import Dataset
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
 
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
@@ -113,7 +114,22 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
             )
             for part, name in enumerate(PARTS)
         }
-    trainer = RecipeTrainer(
+    trainer = make_trainer(recipe, args, data, windows, model, tokenizer, label_map)
+    source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
+    report = partial(analyse, data=data, label_map=label_map, source=source, **sizes)
+    return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
+
+
+def make_trainer(
+    recipe: NerArguments,
+    args: RecipeTrainingArguments,
+    data: LoadedSentences,
+    windows: dict[str, Dataset],
+    model: PreTrainedModel,
+    tokenizer: Any,
+    label_map: LabelMap | None,
+) -> RecipeTrainer:
+    return RecipeTrainer(
         model=model,
         args=args,
         card=make_card(recipe, label_map, data.tested_on),
@@ -124,9 +140,6 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
         compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), tags_of(model)),
         reduce=reduce_batch,
     )
-    source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
-    report = partial(analyse, data=data, label_map=label_map, source=source, **sizes)
-    return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
 def choose_strategy(recipe: NerArguments) -> str:
