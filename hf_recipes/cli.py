@@ -3,12 +3,20 @@
 import argparse
 import glob
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import explain
+
+
+def at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"it is {text}, and has to be 1 or more")
+    return number
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Print the likeliest classes of images with their probabilities.",
         epilog="example: hf-recipes classify photo.png --model outputs/cifar10_cnn --top 3",
     )
-    classify.add_argument("--top", type=int, default=3, help="classes to show")
+    classify.add_argument("--top", type=at_least_one, default=3, help="classes to show")
     classify.set_defaults(call=classify_images)
 
     upscale = commands.add_parser(
@@ -203,15 +211,18 @@ def tag_texts(args: argparse.Namespace) -> int:
 
     silence_transformers()
     model = AutoModelForTokenClassification.from_pretrained(args.model).to(args.device).eval()
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    label_map = read_table(Path(args.map), types_of(tags_of(model))) if args.map else None
+    tokenizer = AutoTokenizer.from_pretrained(args.model, add_prefix_space=True)
+    label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 
     def tag(name: str) -> str:
-        text = Path(name).read_text() if len(name) < 256 and Path(name).is_file() else name
+        text = Path(name).read_text() if os.path.isfile(name) else name
         entities = find_entities(text, model, tokenizer, label_map)
         if args.json:
             return json.dumps({"text": text, "entities": entities})
-        return "\n".join(f"{each['type']:12} {each['text']}" for each in entities) or "no entities"
+        return (
+            "\n".join(f"{each['start']}-{each['end']} {each['type']} {each['text']}" for each in entities)
+            or "no entities"
+        )
 
     return print_each(args.texts, tag)
 

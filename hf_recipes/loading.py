@@ -2,12 +2,16 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, concatenate_datasets, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets, load_dataset
 
 logger = logging.getLogger(__name__)
+
+READABLE = {Image: "(large_)?(string|binary)", ClassLabel: "(large_)?string|u?int\\d+|bool"}  # types of plain values
 
 
 def load_splits(dataset: str, config: str | None = None, revision: str | None = None) -> DatasetDict:
@@ -68,7 +72,8 @@ def has_labels(split: Dataset, column: str) -> bool:
 
 
 def find_column(split: Dataset, kind: type, given: str | None, option: str) -> str:
-    """The column of an option, or the only one of its type.
+    """The column of an option, or the only one of its type. That of an option may also hold what can be read as its type: paths or bytes
+    as images, texts, whole numbers or truth values as classes.
 
     Raises:
         ValueError: naming the columns there are and the option to choose with.
@@ -76,6 +81,11 @@ def find_column(split: Dataset, kind: type, given: str | None, option: str) -> s
     if given is not None:
         if given not in split.column_names:
             raise ValueError(f"the data set has no column {given!r}; it has {', '.join(split.column_names)}")
+        feature = split.features[given]
+        readable = isinstance(feature, Value) and re.fullmatch(READABLE[kind], feature.dtype)
+        if not (isinstance(feature, kind) or readable):
+            held = feature.dtype if isinstance(feature, Value) else type(feature).__name__
+            raise ValueError(f"{option} {given!r} holds {held}, which is no {kind.__name__}; choose another column")
         return given
     found = [name for name, feature in split.features.items() if isinstance(feature, kind)]
     if len(found) != 1:
@@ -141,6 +151,7 @@ def encode_labels(splits: DatasetDict, column: str, known: str | None = "train")
             columns[name] = [number[value] for value in labels]
             numbered = Dataset.from_dict({column: columns[name]}, features=Features({column: feature}))
             splits[name] = concatenate_datasets([splits[name].remove_columns(column), numbered], axis=1)
+    trained = set(columns[known]) if known else set()
     for name, labels in columns.items():
         outside = [row for row, label in enumerate(labels) if not 0 <= label < feature.num_classes]
         if outside:
@@ -148,4 +159,16 @@ def encode_labels(splits: DatasetDict, column: str, known: str | None = "train")
                 f"row {outside[0]} of {name}: {column} is {labels[outside[0]]}, and the classes are numbered 0 to "
                 f"{feature.num_classes - 1} ({len(outside)} such rows)"
             )
+        unknown = [row for row, label in enumerate(labels) if known and label not in trained]
+        if unknown:
+            raise ValueError(
+                f"row {unknown[0]} of {name}: {column} is {feature.names[labels[unknown[0]]]!r}, which no training image has "
+                f"({len(unknown)} such rows)"
+            )
     return splits, feature.names
+
+
+def hub_revision(dataset: Any) -> str | None:
+    """The commit of the data set's repository, which `datasets` keeps in the path of its cache only."""
+    files = [file["filename"] for file in getattr(dataset, "cache_files", [])]
+    return next((part for file in files for part in Path(file).parts if re.fullmatch("[0-9a-f]{40}", part)), None)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
+from .loading import hub_revision
+
 if TYPE_CHECKING:
     from .arguments import DatasetArguments
     from .training import RecipeTrainer
@@ -34,6 +36,7 @@ class CardInfo:
         snippet: Python code that uses the model; `{model_id}` stands for its id.
         dataset_name, dataset_url, dataset_license: of the data set, as the public knows it.
         dataset_id: its id on the Hub, if it has one that is not private to a machine.
+        dataset_revision: its commit on the Hub; found by the training data where they are mapped from it.
         tested_on: what the test was, where it was not the data set's own test split.
         measured_on: key of a test metric -> the data set that it was measured on, where that is another one.
         recipe: path of the recipe in the project.
@@ -57,6 +60,7 @@ class CardInfo:
     limitations: list[str]
     citation: str
     dataset_id: str | None = None
+    dataset_revision: str | None = None
     tested_on: str | None = None
     measured_on: dict[str, str] = field(default_factory=dict)
     license: str = "apache-2.0"
@@ -116,7 +120,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     """Write `README.md` and its figures: with the test's results once there are any, with the training so far before."""
     info, report, results = trainer.card, trainer.report, trainer.report.results
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
-    revision = hub_revision(trainer.train_dataset) if info.dataset_id else None
+    revision = (info.dataset_revision or hub_revision(trainer.train_dataset)) if info.dataset_id else None
     data = ModelCardData(
         library_name="transformers",
         license=info.license,
@@ -186,12 +190,6 @@ def describe_test(info: CardInfo, key: str, revision: str | None) -> dict[str, s
     }
 
 
-def hub_revision(dataset: Any) -> str | None:
-    """The commit of the data set's repository, which `datasets` keeps in the path of its cache only."""
-    files = [file["filename"] for file in getattr(dataset, "cache_files", [])]
-    return next((part for file in files for part in Path(file).parts if re.fullmatch("[0-9a-f]{40}", part)), None)
-
-
 def slug(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
@@ -233,6 +231,9 @@ def training_log(trainer: "RecipeTrainer", chosen: int | None, most: int = 25) -
     steps = [step for step, row in rows.items() if len(row) > 2]
     kept = set(steps[:: -(-len(steps) // most)] if steps else []) | {chosen} | set(steps[-1:])
     keys = list(dict.fromkeys(key for step in steps for key in rows[step]))
+    same = [all(rows[step].get(key) == rows[step].get("validation loss") for step in steps) for key in keys]
+    if "validation loss" in keys and sum(same) > 1:
+        keys.remove("validation loss")  # it stands there as a metric already
     table = [{key: rows[step].get(key) for key in keys} for step in steps if step in kept]
     for row in table:
         if row["step"] == str(chosen):

@@ -7,6 +7,7 @@ from pathlib import Path
 import timm
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 
@@ -50,3 +51,27 @@ def load_features(backbone: str, option: str, stages: tuple[int, ...] = (-1,)) -
     if fresh:
         raise ValueError(f"{option} {backbone} has no weights for {', '.join(fresh[:4])}, which would start at random")
     return makings[0]
+
+
+def find_head(model: PreTrainedModel) -> tuple[str, nn.Linear]:
+    """The name and the layer that gives the logits: the last linear layer with as many outputs as there are labels.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    for name, module in reversed(list(model.named_modules())):
+        if isinstance(module, nn.Linear) and module.out_features == model.config.num_labels:
+            return name, module
+    raise ValueError(
+        f"{type(model).__name__} has no linear layer with {model.config.num_labels} outputs, one for each label"
+    )
+
+
+def encoder_layers(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers but the head, and but a pooler, which words have no use for."""
+    head = find_head(model)[1]
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head and "pooler" not in name
+    ]

@@ -7,6 +7,7 @@ A study is a YAML file beside the recipe's configurations:
     summary: What the study found.
     metrics: {test_mae: test MAE}        # columns, the first is the headline and is plotted
     unit: images                         # what it is trained on
+    page: Cell counting                  # title of the page; that of the recipe by default
     sections:
       - title: Learning curve
         text: What the section is about.
@@ -98,6 +99,7 @@ class Study:
     sections: list[Section]
     variants: dict[str, Variant]
     unit: str = "images"
+    page: str = ""
 
     @property
     def task(self) -> str:
@@ -159,8 +161,9 @@ def load_study(file: Path) -> Study:
     for variant in variants.values():
         check_sources(file, variant, [])
     title, summary = data.get("title", file.stem), data.get("summary", "")
-    unit = data.get("unit", "images")
-    return Study(file, Path(data["recipe"]), title, summary, data["metrics"], sections, variants, unit)
+    recipe, unit = Path(data["recipe"]), data.get("unit", "images")
+    page = data.get("page", recipe.stem.replace("_", " ").capitalize())
+    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page)
 
 
 def source_options(variant: Variant) -> dict[str, str]:

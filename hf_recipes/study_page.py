@@ -60,7 +60,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             picture = f"![{section.title}]({task}/{figure.name})\n" if drawn is not None else ""
             parts.append(f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n{links}{picture}")
     text = (
-        f"# {studies[0].recipe.stem.replace('_', ' ').capitalize()}: the study\n\n"
+        f"# {studies[0].page}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
         "weights, its augmentation and, where data are drawn, its data. The test split is used once a run, by the saved model "
         "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
@@ -166,7 +166,9 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
 
 
 def plot_section(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
-    """The headline of every variant with its standard deviation and every run as a dot; None while there is nothing to compare."""
+    """The headline of every variant with its standard deviation; None while there is nothing to compare."""
+    if len(results) + len(section.published) < 2:
+        return None
     plots = {
         "rows": plot_rows,
         "curve": plot_curve,
@@ -184,12 +186,15 @@ def headline_values(study: Study, results: dict[str, list[dict]]) -> tuple[str, 
 
 
 def spread(values: np.ndarray) -> float:
-    return values.std(ddof=1) if len(values) > 1 else 0.0
+    """The sample standard deviation; not a number, which is not drawn, for a single run."""
+    return values.std(ddof=1) if len(values) > 1 else np.nan
 
 
 def drawn_lines(section: Section, results: dict[str, list[dict]]) -> list[tuple[str, str | None, list[str]]]:
     """Colour, name and the variants that have results, for each of the section's `lines`, or for all in one."""
     lines = section.lines or {None: section.variants}
+    if len(lines) > len(PALETTE):
+        raise ValueError(f"{section.title!r} has {len(lines)} lines; a figure has colours for {len(PALETTE)}")
     return [
         (color, line, [name for name in names if name in results])
         for color, (line, names) in zip(PALETTE, lines.items())
@@ -201,15 +206,19 @@ def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) ->
     title, values = headline_values(study, results)
     published = {name: [float(part) for part in str(text).split("±")] for name, text in section.published.items()}
     figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * (len(values) + len(published)))
-    axis, places = axes[0, 0], -np.arange(len(values) + len(published))
+    axis, places, label = axes[0, 0], -np.arange(len(values) + len(published)), title
     for place, each in zip(places, values.values()):
-        axis.errorbar(each.mean(), place, xerr=spread(each), fmt="D", color=ACCENT, markersize=5, capsize=3)
+        axis.errorbar(
+            each.mean(), place, xerr=spread(each), fmt="D", color=ACCENT, markersize=5, capsize=3, label=label
+        )
         axis.scatter(each, [place] * len(each), s=10, color=INK, alpha=0.6, zorder=3, linewidths=0)
+        label = None
     if section.also:
         others = [np.mean([run["results"][section.also] for run in runs]) for runs in results.values()]
-        label = study.metrics[section.also]
-        axis.plot(others, places[: len(others)], "D", color=INK, fillstyle="none", markersize=5, label=label)
-        axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+        name = study.metrics[section.also]
+        axis.plot(others, places[: len(others)], "D", color=INK, fillstyle="none", markersize=5, label=name)
+        axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        title = title.removeprefix("test ")  # the axis is that of both
     for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
         axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
     axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])
@@ -233,7 +242,7 @@ def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -
         means, deviations = (np.array([f(values[name]) for name in done]) for f in (np.mean, spread))
         plot_with_spread(axis, x[order], means[order], deviations[order], line, color)
         for place, name in zip(x, done):
-            axis.scatter([place] * len(values[name]), values[name], s=9, color=MUTED, zorder=3)
+            axis.scatter([place] * len(values[name]), values[name], s=9, color=color, alpha=0.5, zorder=3, linewidths=0)
         ticks |= {int(each) for each in x}
     axis.set(xscale="log", xlabel=axis_name(study, section.x), ylabel=title)
     axis.set_xticks(sorted(ticks), [f"{tick:,}" for tick in sorted(ticks)], minor=False)
@@ -249,20 +258,31 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     panels = [section.x] if isinstance(section.x, str) else section.x
     figure, axes = new_figure(1, len(panels), 5.2, 4.0)
     for axis, key in zip(axes[0], panels):
+        points: list[tuple[float, float, str]] = []
         for color, line, done in drawn_lines(section, results):
             x = [np.mean([run["results"][key] for run in results[name]]) for name in done]
             means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
             axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
-            for place, mean, name in zip(x, means, done):
-                axis.annotate(name, (place, mean), xytext=(5, 4), textcoords="offset points", size=7, color=INK)
+            points += zip(x, means, done)
         axis.set(xlabel=axis_name(study, key), ylabel=title)
         if key in ("train_examples", *AXES):
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
             axis.minorticks_off()
-        axis.margins(x=0.15)  # room for the names
+        axis.margins(x=0.1)
         axis.grid(alpha=0.3)
+        for place, mean, name in points:  # names stay inside: those of the right half stand to the left of their points
+            right = axis.transAxes.inverted().transform(axis.transData.transform((place, mean)))[0] > 0.5
+            axis.annotate(
+                name,
+                (place, mean),
+                xytext=(-5 if right else 5, 4),
+                ha="right" if right else "left",
+                textcoords="offset points",
+                size=7,
+                color=INK,
+            )
     if section.lines:
         axes[0, 0].legend(frameon=False)
     return figure

@@ -83,6 +83,7 @@ class CifarArguments(DatasetArguments):
 
 def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
+    check_options(recipe)
     processor = make_processor(recipe.image_size)
     with args.main_process_first():
         images = load_images(
@@ -100,6 +101,25 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
     measure_normalization(train, processor)
     trainer = make_trainer(recipe, args, images, processor)
     return run(trainer, recipe, test, partial(analyse, train=train, test=test, names=images.names))
+
+
+def check_options(recipe: CifarArguments) -> None:
+    """Raises a `ValueError` that names the option."""
+    side = recipe.image_size
+    for name, least, most in (
+        ("image_size", 1, 4096),
+        ("translate", 0, side - 1),
+        ("cutout", 0, 2 * side),
+        ("noise", 0, 100),
+        ("mixup", 0, 100),
+        ("label_smoothing", 0, 1),
+        ("small_size", 0, side),
+        ("small_until", 0, 1),
+    ):
+        if not least <= getattr(recipe, name) <= most:
+            raise ValueError(
+                f"--{name} is {getattr(recipe, name)}; with images of {side} pixels it is from {least} to {most}"
+            )
 
 
 def make_trainer(
@@ -142,7 +162,7 @@ def make_trainer(
     return RecipeTrainer(
         model=model,
         args=args,
-        card=make_card(recipe, images.image_format, images.tested_on),
+        card=make_card(recipe, args.weight_average, images.image_format, images.tested_on),
         train_dataset=images.splits["train"],
         eval_dataset=images.splits["validation"],
         data_collator=collator,

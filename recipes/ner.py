@@ -9,7 +9,6 @@ Any data set of words and tags will do; `--help` explains every option.
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
@@ -21,11 +20,18 @@ from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
-from hf_recipes.ner.head import check_labels, check_numbers, encoder_layers, find_head, replace_head, tags_of
+from hf_recipes.ner.head import check_labels, check_numbers, rename_labels, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
-from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, tag_sentences
-from hf_recipes.pretrained import errors_only
+from hf_recipes.ner.windows import (
+    WindowCollator,
+    longest_window,
+    make_compute,
+    make_windows,
+    reduce_batch,
+    tag_sentences,
+)
+from hf_recipes.pretrained import encoder_layers, errors_only, find_head
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 
@@ -63,7 +69,9 @@ class NerArguments(DatasetArguments):
     )
     map: str = field(
         default="names",
-        metadata={"help": "By names, by the tagger's predictions on the training sentences, or a YAML file of types."},
+        metadata={
+            "help": "By names, by the tagger's predictions on the training sentences, or a YAML file of types, or its text: {PER: person}."
+        },
     )
     new_types: Literal["related", "fresh"] = field(
         default="related", metadata={"help": "Where rows begin of types that the tagger does not have."}
@@ -97,26 +105,17 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
             train_sentences=recipe.train_sentences,
             seed=args.seed,
         )
-    tokenizer = AutoTokenizer.from_pretrained(recipe.model)
-    check_tokenizer(tokenizer)
     recipe.strategy = choose_strategy(recipe)
-    sizes = {"max_length": recipe.max_length, "stride": recipe.stride}
+    tokenizer, sizes = load_tokenizer(recipe)
     model, label_map = make_model(recipe, data, tokenizer, sizes)
-    with args.main_process_first():
-        windows = {
-            name: make_windows(
-                data.splits[name],
-                data.tags,
-                tokenizer,
-                label_all=recipe.label_all,
-                part=part,
-                **sizes,
-            )
-            for part, name in enumerate(PARTS)
-        }
+    learned = None if recipe.strategy == "zero_shot" else data.tags
+    windows = {
+        name: make_windows(data.splits[name], learned, tokenizer, label_all=recipe.label_all, part=part, **sizes)
+        for part, name in enumerate(PARTS)
+    }
     trainer = make_trainer(recipe, args, data, windows, model, tokenizer, label_map)
     source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
-    report = partial(analyse, data=data, label_map=label_map, source=source, **sizes)
+    report = partial(analyse, data=data, strategy=recipe.strategy, label_map=label_map, source=source, **sizes)
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
@@ -132,7 +131,7 @@ def make_trainer(
     return RecipeTrainer(
         model=model,
         args=args,
-        card=make_card(recipe, label_map, data.tested_on),
+        card=make_card(recipe, label_map, data),
         train_dataset=windows["train"],
         eval_dataset=windows["validation"],
         data_collator=WindowCollator(tokenizer, recipe.max_length if recipe.learn_padding else None),
@@ -149,15 +148,34 @@ def choose_strategy(recipe: NerArguments) -> str:
     return "own_head" if architectures[0].endswith("ForTokenClassification") else "fresh_head"
 
 
+def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:
+    """The tokenizer, and the sizes of windows, which the model has to be able to read."""
+    # the words of a list have spaces between them, which byte-level tokenizers want to be told
+    tokenizer = AutoTokenizer.from_pretrained(recipe.model, add_prefix_space=True)
+    check_tokenizer(tokenizer)
+    longest = longest_window(AutoConfig.from_pretrained(recipe.model), tokenizer)
+    if recipe.max_length > longest:
+        raise ValueError(f"--max_length is {recipe.max_length}, and {recipe.model} reads {longest} tokens at once")
+    return tokenizer, {"max_length": recipe.max_length, "stride": recipe.stride}
+
+
 def load_tagger(recipe: NerArguments) -> PreTrainedModel:
+    """Raises a `ValueError` where weights are missing that would start at random, but for those of a new head."""
     with errors_only():
-        return AutoModelForTokenClassification.from_pretrained(recipe.model)
+        model, info = AutoModelForTokenClassification.from_pretrained(recipe.model, output_loading_info=True)
+    head = f"{find_head(model)[0]}." if recipe.strategy == "fresh_head" else "no head"
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith(head))
+    if missing:
+        raise ValueError(f"{recipe.model} has no weights for {', '.join(missing[:4])}, which would start at random")
+    return model
 
 
 def make_model(
     recipe: NerArguments, data: LoadedSentences, tokenizer: Any, sizes: dict[str, int]
 ) -> tuple[PreTrainedModel, LabelMap | None]:
     """The tagger with a head for the strategy, and the map of its types to the data's, if it has any."""
+    if recipe.strategy == "zero_shot" and recipe.lora_rank:
+        raise ValueError("--lora_rank is for a training, and --strategy zero_shot does not train")
     model, label_map = load_tagger(recipe), None
     if recipe.strategy in ("mapped_head", "zero_shot", "mismatched"):
         label_map = make_map(recipe, data, model, tokenizer, sizes)
@@ -166,6 +184,8 @@ def make_model(
         check_labels(model, data.tags)
     elif recipe.strategy == "mismatched":
         check_numbers(model, data.tags)
+    elif recipe.strategy == "zero_shot":
+        rename_labels(model, label_map)
     else:
         replace_head(model, data.tags, label_map, recipe.new_types)
     if recipe.lora_rank:
@@ -185,7 +205,9 @@ def make_map(
         sample = data.splits["train"].take(min(len(data.splits["train"]), 1000))
         found = tag_sentences(model.eval(), tokenizer, sample["words"], **sizes)
         return map_by_predictions(entities_of(found), entities_of(sample["tags"]), source, data.types)
-    return read_map(Path(recipe.map), source, data.types)
+    label_map = read_map(recipe.map, source, data.types)
+    recipe.map = label_map.as_text()  # what the file says now decides the run, and is published with it
+    return label_map
 
 
 if __name__ == "__main__":

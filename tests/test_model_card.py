@@ -1,6 +1,7 @@
 from datasets import Dataset
 
-from hf_recipes.model_card import format_cell, hub_revision, markdown_table
+from hf_recipes.loading import hub_revision
+from hf_recipes.model_card import format_cell, markdown_table
 
 
 def test_the_revision_of_a_data_set_is_that_of_its_cache(tmp_path):

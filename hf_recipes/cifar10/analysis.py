@@ -24,6 +24,18 @@ from ..model_card import Report, Section
 from .metrics import baseline_accuracies
 from .modeling_cifar_classifier import CifarClassifier
 
+# what the pictures of filters show where they are not plainly those of a layer that learns
+FILTERS = {
+    (
+        "fast_cnn",
+        True,
+    ): " They are those of the frozen whitening, each with its negative: principal components of patches, and nothing learned.",
+    (
+        "fully_connected",
+        True,
+    ): " They are those of the first layer that learns, seen through the frozen whitening: they are made of its components.",
+}
+
 
 def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str]) -> Report:
     """The report of a test.
@@ -41,12 +53,15 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
     sample = train.shuffle(seed=0).take(5000)
     train_accuracy = accuracy_on(trainer, sample)
     test_accuracy = np.trace(confusion) / len(labels)
+    flops = count_flops(trainer.model)
     report = Report(
-        baselines=baseline_accuracies(train, test),
-        measured={"flops": count_flops(trainer.model), "train_accuracy": train_accuracy},
+        baselines=baseline_accuracies(train, test), measured={"flops": flops, "train_accuracy": train_accuracy}
     )
     same_views = "" if trainer.model.config.test_time_augmentation == "none" else ", both with test-time augmentation"
     report.sections = [
+        Section(
+            "Cost", f"{flops:,} floating-point operations an image, a multiplication and an addition counted as two."
+        ),
         Section(
             "Training against test accuracy",
             f"Accuracy on {len(sample):,} training images as they are: {train_accuracy:.4f}; on the test "
@@ -64,8 +79,10 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
     ]
     filters = first_filters(trainer.model)
     if filters is not None:
-        frozen = " They are those of the frozen whitening." if trainer.model.config.architecture == "fast_cnn" else ""
-        text = f"Each is scaled to its own range.{frozen}"
+        text = (
+            "The 48 with the largest norm, or all where there are fewer; each is scaled to its own range."
+            + FILTERS.get((trainer.model.config.architecture, bool(trainer.model.config.whitening)), "")
+        )
         report.sections.append(Section("First-layer filters", text, figure=filters))
     report.images["example.png"] = Image.fromarray(read_pixels(test[0], trainer.processing_class))
     return report

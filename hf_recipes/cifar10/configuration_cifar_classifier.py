@@ -76,6 +76,10 @@ class CifarClassifierConfig(PreTrainedConfig):
         for name, default in DEFAULTS.items():
             if name not in OPTIONS[self.architecture] and getattr(self, name) != default:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and {self.architecture} has no such option")
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"image_size is {list(self.image_size)}; it is the height and the width")
+        if self.whitening < 0:
+            raise ValueError(f"whitening is {self.whitening}; it is 0 or more")
         if self.architecture == "fast_cnn" and self.whitening < 1:
             raise ValueError("a fast_cnn needs whitening, the side of the patches of its first layer, of at least 1")
         if self.architecture == "fully_connected" and self.whitening > self.num_channels * math.prod(self.image_size):

@@ -1,6 +1,7 @@
 """Images with their classes: load, check, decode once into raw bytes, and draw splits."""
 
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,12 +103,25 @@ def load_images(
 
 
 def find_format(split: Dataset, image_column: str) -> str | None:
-    """Of the first image's file, such as "JPEG"; None where the column holds no files."""
+    """Of the first image's file, such as "PNG" or "JPEG (quality 75)"; None where the column holds no files."""
     cell = split.cast_column(image_column, Image(decode=False))[0][image_column]
     try:
-        return getattr(open_image(cell), "format", None)
+        image = open_image(cell)
     except (OSError, ValueError, SyntaxError):
         return None  # decoding says what is wrong with it
+    name = getattr(image, "format", None)
+    quality = jpeg_quality(image) if name == "JPEG" else None
+    return f"{name} (quality {quality})" if quality else name
+
+
+def jpeg_quality(image: PILImage.Image) -> int | None:
+    """The quality at which Pillow, and libjpeg, write a file with an image's quantisation tables; None where there is none."""
+    for quality in range(100, 0, -1):
+        file = BytesIO()
+        PILImage.new("RGB", (8, 8)).save(file, "JPEG", quality=quality)
+        if PILImage.open(file).quantization == image.quantization:
+            return quality
+    return None
 
 
 def decode_split(
@@ -152,7 +166,9 @@ def decode_batch(
         try:
             pixels.append(decode_image(cell, size).tobytes())
         except (OSError, ValueError, SyntaxError) as error:
-            raise ValueError(f"row {index} of {split_name}: cannot read the image: {error}") from error
+            path = cell.get("path") if isinstance(cell, dict) else None
+            where = f"row {index} of {split_name}" + (f" ({path})" if path else "")
+            raise ValueError(f"{where}: cannot read the image: {error}") from error
     return {"pixels": pixels, "label": rows[label_column], "index": indices}
 
 

@@ -10,11 +10,19 @@ IGNORED = -100  # the label of a token that is not learned from
 
 
 def check_tokenizer(tokenizer: Any) -> None:
-    """Raises a `ValueError` for one that does not say which word a token is part of."""
+    """Raises a `ValueError` for one that does not say which word a token is part of, or that glues words together."""
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
             f"{type(tokenizer).__name__} does not say which word a token belongs to; a fast tokenizer "
             "(AutoTokenizer.from_pretrained(...) gives one for most models) is needed"
+        )
+    words, text = (
+        tokenizer(*each, add_special_tokens=False, is_split_into_words=split)["input_ids"]
+        for each, split in ((([["a", "b"]],), True), ((["a b"],), False))
+    )
+    if words[0][-1:] != text[0][-1:]:
+        raise ValueError(
+            f"{type(tokenizer).__name__} reads the words of a list as if no space were between them; load it with add_prefix_space=True"
         )
 
 
@@ -48,6 +56,7 @@ def align_sentences(
     Raises:
         ValueError: naming the sentence, when its labels are not as many as its words; or when windows cannot share so many tokens.
     """
+    check_tokenizer(tokenizer)
     for number, (words, numbers) in enumerate(zip(sentences, labels, strict=True)):
         if len(words) != len(numbers):
             raise ValueError(f"sentence {number} has {len(words)} words and {len(numbers)} tags")
@@ -56,6 +65,7 @@ def align_sentences(
         raise ValueError(
             f"windows of {max_length} tokens, {room} of them without special ones, cannot share {stride}; give a smaller stride"
         )
+    tokenizer.truncation_side = "right"  # windows in the order of the sentence
     encoded = tokenizer(
         [list(words) for words in sentences],
         is_split_into_words=True,
@@ -108,7 +118,6 @@ def choose_windows(places: list[dict[int, int]], owners: np.ndarray, lengths: li
         for word, place in of.items():
             before = float("inf") if is_first else place
             after = float("inf") if is_last else lengths[window] - 1 - place
-            # the first token of a word that an earlier window holds whole may be a later token of it here
             room = min(before, after)
             if (sentence, word) not in best or room > best[sentence, word][0]:
                 best[sentence, word] = (room, window)

@@ -33,6 +33,7 @@ def analyse(
     trainer,
     predictions,
     data: LoadedSentences,
+    strategy: str,
     label_map: LabelMap | None,
     source: PreTrainedModel | None = None,
     **windows: int,
@@ -43,7 +44,8 @@ def analyse(
         trainer: of the run.
         predictions: of `trainer.predict(windows of the test)`: rows of `reduce_batch`.
         data: the sentences.
-        label_map: that the head was made by, or might have been, if any.
+        strategy: how the head was made.
+        label_map: that it was made by, or might have been, if any.
         source: a tagger whose own answers to the test are to be explained, under each way to read them.
         windows: `max_length` and `stride` for its answers.
     """
@@ -65,7 +67,7 @@ def analyse(
         }
     )
     explained = []
-    if names != data.tags:
+    if strategy == "mismatched":
         by_number = entities_of(sentences_of(predictions, lengths, names_by_number(names, data.tags)))
         found, answered, wanted = count_matches(gold, by_number).sum(0)
         report.measured["f1_by_number"] = f1_of(found, answered, wanted)
@@ -97,7 +99,7 @@ def analyse(
         ),
         Section(
             "Seen in the training or not",
-            "By how often the words of the entity, as they are written but in lower case, are an entity of the training.",
+            "By how often the words of the entity, as they are written but in lower case, are an entity of the training sentences.",
             table(
                 scores_by(gold, ours, lambda row, entity: describe_frequency(seen[form_of(words[row], entity)])),
                 "entity",
@@ -114,24 +116,23 @@ def analyse(
 
 
 def history_of(trainer) -> dict[str, list[float]]:
-    """F1 and loss on the validation sentences, by epoch; from epoch 0 where the run evaluates before it learns."""
+    """F1 and loss on the validation sentences, by whole epoch; from epoch 0 where the run evaluates before it learns."""
     rows = {row["epoch"]: row for row in trainer.state.log_history if "eval_f1" in row}
+    rows = {
+        epoch: row for epoch, row in rows.items() if abs(epoch - round(epoch)) < 1e-6
+    }  # not where a run was resumed
     return {
         "epoch": list(rows),
         "f1": [row["eval_f1"] for row in rows.values()],
-        "loss": [row["eval_loss"] for row in rows.values()],
+        "loss": [row.get("eval_loss") for row in rows.values()],
     }
 
 
 def describe_map(label_map: LabelMap, data: LoadedSentences) -> Section:
     """Which types become which, and how many entities of the data each stands for."""
-    counts = data.count_entities("train") + data.count_entities("test")
-    rows = [
-        {key: value for key, value in row.items() if key != "source entities"} for row in label_map.coverage({}, counts)
-    ]
-    return Section(
-        "The map of the label spaces", f"{label_map.describe()}. Entities are those of the training and the test.", rows
-    )
+    rows = label_map.coverage(data.count_entities("train") + data.count_entities("test"))
+    text = f"{label_map.describe()}. Entities are those of the training and the test."
+    return Section("The map of the label spaces", text, rows)
 
 
 def describe_errors(

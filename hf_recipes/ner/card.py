@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model_card import CardInfo, describe_data
+from .data import LoadedSentences
 from .labels import LabelMap
 from .metrics import METRICS
 
@@ -34,9 +35,9 @@ print(tag("Grete Hermann wrote her thesis in Göttingen."))
 """
 
 
-def make_card(recipe: Any, label_map: LabelMap | None, tested_on: str | None) -> CardInfo:
-    """The card of a run of `recipes/ner.py`, from its arguments, the map that made its head and what the test is."""
-    data = describe_data(recipe, KNOWN_DATA)
+def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) -> CardInfo:
+    """The card of a run of `recipes/ner.py`, from its arguments, the map that made its head and the data."""
+    data, tested_on = describe_data(recipe, KNOWN_DATA), loaded.tested_on
     if recipe.dataset_config:
         data["dataset_name"] += f" ({recipe.dataset_config})"
     name = recipe.model.rstrip("/").split("/")[-1]
@@ -48,12 +49,13 @@ def make_card(recipe: Any, label_map: LabelMap | None, tested_on: str | None) ->
     )
     return CardInfo(
         title=f"{name} for named entities, {data['dataset_name']}",
-        summary=f"Finds named entities. `{name}` fine-tuned. {how}{updates}",
+        summary=f"Finds named entities. `{name}`{'' if recipe.strategy == 'zero_shot' else ' fine-tuned'}. {how}{updates}",
         pipeline_task="token-classification",
         auto_class="AutoModelForTokenClassification",
         metrics=METRICS,
         snippet=SNIPPET,
         **data,
+        dataset_revision=loaded.revision,
         tested_on=tested_on and f"{data['dataset_name']}, {tested_on}",
         recipe="recipes/ner.py",
         limitations=[

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, List, Value
 
-from ..loading import check_shares, load_splits
-from .labels import Entity, find_scheme, parse_tags, tag_names, types_of, write_tags
+from ..loading import check_shares, hub_revision, load_splits
+from .labels import Entity, find_scheme, parse_tags, split_tag, tag_names, types_of, write_tags
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +21,14 @@ class LoadedSentences(NamedTuple):
         types: of entities, in the order of the label space.
         scheme: of the tags as they came.
         tested_on: what the test is where it is not the data set's own test split, else None.
+        revision: the commit of the data set on the Hub, if it came from there.
     """
 
     splits: DatasetDict
     types: list[str]
     scheme: str
     tested_on: str | None
+    revision: str | None = None
 
     @property
     def tags(self) -> list[str]:
@@ -64,7 +66,7 @@ def load_sentences(
     Args:
         dataset: a Hub id, or a folder that `load_dataset` reads.
         config, revision: of a data set that has several.
-        words_column, tags_column: found where None: `tokens` or `words`, and `ner_tags`, `tags` or the only list of class labels.
+        words_column, tags_column: found where None: `tokens` or `words`, and `ner_tags` or `tags`.
         types: order of the types in the label space; that of the data set's labels where None.
         repair_tags: take tags that cannot stand where they do for what they most likely mean, instead of an error.
         validation_share, test_share: of the training sentences, drawn by `seed`, where the data set has no such split.
@@ -81,7 +83,11 @@ def load_sentences(
     words_column = find_list(splits["train"], words_column, ("tokens", "words"), "--words_column")
     tags_column = find_list(splits["train"], tags_column, ("ner_tags", "tags"), "--tags_column")
     chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
-    named = {name: name_tags(split, tags_column) for name, split in chosen.items()}
+    if "test" in chosen and not has_tags(chosen["test"], tags_column):
+        logger.warning("The test split has no tags and is not used")
+        del chosen["test"]
+    revision = hub_revision(splits["train"])
+    named = {name: name_tags(split, tags_column, name) for name, split in chosen.items()}
     alphabet = alphabet_of(splits["train"], tags_column, named)
     scheme = find_scheme(alphabet, (tags for each in named.values() for tags in each))
     known = types_of(alphabet)
@@ -101,7 +107,12 @@ def load_sentences(
         if not 0 < train_sentences <= len(chosen["train"]):
             raise ValueError(f"--train_sentences is {train_sentences}; there are {len(chosen['train'])}")
         chosen["train"] = chosen["train"].shuffle(seed=seed).take(train_sentences)
-    return LoadedSentences(DatasetDict(chosen), list(types or known), scheme, tested_on)
+    return LoadedSentences(DatasetDict(chosen), list(types or known), scheme, tested_on, revision)
+
+
+def has_tags(split: Dataset, column: str) -> bool:
+    """False for the tests of competitions, whose tags are -1, empty or not there."""
+    return column in split.column_names and any(tag not in (-1, None) for tags in split[column] for tag in tags or [])
 
 
 def find_list(split: Dataset, given: str | None, usual: tuple[str, ...], option: str) -> str:
@@ -117,17 +128,28 @@ def find_list(split: Dataset, given: str | None, usual: tuple[str, ...], option:
     return found
 
 
-def name_tags(split: Dataset, column: str) -> list[list[str]]:
-    """Tags by name, where the column holds numbers of class labels."""
+def name_tags(split: Dataset, column: str, name: str) -> list[list[str]]:
+    """Tags by name, where the column holds numbers of class labels; each is one."""
     feature = split.features[column].feature
-    rows = split[column]
-    if isinstance(feature, ClassLabel):
-        return [[feature.names[number] for number in row] for row in rows]
-    if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
-        return [list(row) for row in rows]
-    raise ValueError(
-        f"the column {column} holds numbers without names; give the data set's features names (ClassLabel), or tags such as B-PER"
-    )
+    numbered = isinstance(feature, ClassLabel)
+    if not numbered and not (isinstance(feature, Value) and feature.dtype in ("string", "large_string")):
+        raise ValueError(
+            f"the column {column} holds numbers without names; give the data set's features names (ClassLabel), or tags such as B-PER"
+        )
+    rows = []
+    for index, row in enumerate(split[column]):
+        rows.append([])
+        for word, tag in enumerate(row or []):
+            try:
+                if tag is None or (numbered and not 0 <= tag < feature.num_classes):
+                    raise ValueError(
+                        f"the tag is {tag}" + (f"; numbers are 0 to {feature.num_classes - 1}" if numbered else "")
+                    )
+                rows[-1].append(feature.names[tag] if numbered else tag)
+                split_tag(rows[-1][-1])
+            except ValueError as error:
+                raise ValueError(f"row {index} of {name}, word {word}: {error}") from error
+    return rows
 
 
 def alphabet_of(split: Dataset, column: str, named: dict[str, list[list[str]]]) -> list[str]:
@@ -141,11 +163,13 @@ def alphabet_of(split: Dataset, column: str, named: dict[str, list[list[str]]]) 
 def to_iob2(words: list[list[str]], tags: list[list[str]], scheme: str, name: str, repair: bool) -> Dataset:
     rows: dict[str, list[Any]] = {"words": [], "tags": [], "index": []}
     for index, (sentence, of_words) in enumerate(zip(words, tags)):
-        where = f"row {index} of {name}"
+        where, sentence = f"row {index} of {name}", sentence or []
         if len(sentence) != len(of_words):
             raise ValueError(f"{where}: {len(sentence)} words and {len(of_words)} tags")
         if not sentence:
             continue
+        if None in sentence:
+            raise ValueError(f"{where}: word {sentence.index(None)} is missing")
         try:
             entities: list[Entity] = parse_tags(of_words, scheme, repair)
         except ValueError as error:

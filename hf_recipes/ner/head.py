@@ -7,39 +7,26 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from ..pretrained import find_head
 from .labels import LabelMap, map_by_name, split_tag, types_of
 
-# where a source scheme has no such letter, the nearest: a beginning is like an entity of one word, an end like an inside
-NEAREST = {"B": "BSUI", "S": "SUBI", "U": "USBI", "I": "IELB", "E": "ELIB", "L": "LEIB"}
+# the letters of other schemes whose words IOB2 calls B, and those that it calls I
+COVERED = {"B": ("B", "S", "U"), "I": ("I", "E", "L")}
 
 
 def tags_of(model: PreTrainedModel) -> list[str]:
-    """The tags of a model's head, by number."""
-    return [model.config.id2label[number] for number in range(model.config.num_labels)]
-
-
-def find_head(model: PreTrainedModel) -> tuple[str, nn.Linear]:
-    """The name and the layer that gives the logits: the last linear layer with as many outputs as there are labels.
+    """The tags of a model's head, by number.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: when they have no names, as those of an encoder that is no tagger.
     """
-    for name, module in reversed(list(model.named_modules())):
-        if isinstance(module, nn.Linear) and module.out_features == model.config.num_labels:
-            return name, module
-    raise ValueError(
-        f"{type(model).__name__} has no linear layer with {model.config.num_labels} outputs, one for each label"
-    )
-
-
-def encoder_layers(model: PreTrainedModel) -> list[str]:
-    """Names of the linear layers but the head, and but a pooler, which taggers do not use."""
-    head = find_head(model)[1]
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head and "pooler" not in name
-    ]
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    if all(name.startswith("LABEL_") for name in names):
+        raise ValueError(
+            f"the model's labels have no names ({names[0]}, ...): it is no tagger, or one that does not say what its labels are. Say it in "
+            "its config (id2label), or train a new head (--strategy fresh_head)"
+        )
+    return names
 
 
 def check_labels(model: PreTrainedModel, tags: Sequence[str]) -> None:
@@ -54,10 +41,6 @@ def check_labels(model: PreTrainedModel, tags: Sequence[str]) -> None:
     ours = tags_of(model)
     if ours == list(tags):
         return
-    if all(name.startswith("LABEL_") for name in ours):
-        raise ValueError(
-            f"the model's labels have no names ({ours[0]}, ...); say what they are in its config (id2label), or train a new head"
-        )
     suggested = map_by_name(types_of(ours), types_of(tags)).describe()
     raise ValueError(
         f"the model tags {', '.join(ours)} and the data {', '.join(tags)}: its head does not speak of them. Give --strategy "
@@ -87,12 +70,12 @@ def replace_head(
 ) -> PreTrainedModel:
     """A head for other tags, in place.
 
-    The row of a target tag is the mean of the rows of the source tags that become it: same letter (or the nearest that the source's scheme
-    has), types by the map. `O` stays `O`.
+    The row of a target tag is the mean of the rows of the source tags that become it: types by the map, letters by what they cover (`B` is
+    `S` and `U` as well, `I` is `E` and `L`; from IO, both are `I`). `O` stays `O`.
 
     Args:
         model: with the source's tags in its config.
-        tags: of the target, in its order; `id2label` and `label2id` become these.
+        tags: of the target, in its order and in IOB2; `id2label` and `label2id` become these.
         label_map: None for a head that is new altogether.
         new: where rows of types begin that no source type becomes: at the source type that they are `related` to, if any, or `fresh`.
 
@@ -127,8 +110,16 @@ def source_rows(tag: str, source: dict[tuple[str, str], int], label_map: LabelMa
         return [source["O", ""]] if ("O", "") in source else []
     if new == "fresh" and kind in label_map.new:
         return []
-    found = (
-        next((source[near, other] for near in NEAREST[letter] if (near, other) in source), None)
-        for other in label_map.sources_of(kind)
-    )
-    return [row for row in found if row is not None]
+    rows = []
+    for other in label_map.sources_of(kind):
+        own = [source[near, other] for near in COVERED[letter] if (near, other) in source]
+        rows += own or [source[near, other] for each in COVERED.values() for near in each if (near, other) in source]
+    return rows
+
+
+def rename_labels(model: PreTrainedModel, label_map: LabelMap) -> PreTrainedModel:
+    """The same head under the map's names, in place: nothing that it answers changes but what it is called. Several labels may be `O`."""
+    names = [label_map.map_tag(tag) for tag in tags_of(model)]
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: names.index(name) for name in names}
+    return model

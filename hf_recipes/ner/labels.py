@@ -167,10 +167,9 @@ CANONICAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("researcher", "scientist", "writer", "politician", "musicalartist"),
     ),
     "ORG": (
-        ("org", "organization", "organisation"),
+        ("org", "organization"),
         (
             "corporation",
-            "company",
             "group",
             "university",
             "band",
@@ -182,7 +181,7 @@ CANONICAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "LOC": (
         ("loc", "location", "gpe", "place"),
-        ("country", "facility", "fac", "city", "astronomicalobject"),
+        ("country", "facility", "city", "astronomicalobject"),
     ),
     "MISC": (
         ("misc", "miscellaneous"),
@@ -226,13 +225,21 @@ CANONICAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+SPELLINGS = {"fac": "facility", "company": "corporation", "organisation": "organization"}
+
+
 def canonical(name: str) -> tuple[str, bool] | None:
     """The canonical type of a name, and whether it means just that rather than a kind of it; None where it is unknown."""
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
     for kind, (same, narrower) in CANONICAL.items():
-        if plain in same or plain in narrower:
-            return kind, plain in same
+        if plain(name) in same or plain(name) in narrower:
+            return kind, plain(name) in same
     return None
+
+
+def plain(name: str) -> str:
+    """A name's letters and digits in lower case, under one of its spellings."""
+    letters = "".join(letter for letter in name.lower() if letter.isalnum())
+    return SPELLINGS.get(letters, letters)
 
 
 @dataclass(frozen=True)
@@ -272,48 +279,36 @@ class LabelMap:
         """Target types that no source type becomes."""
         return [kind for kind in self.target if kind not in self.targets.values()]
 
-    @property
-    def lost(self) -> list[str]:
-        """Source types that become `O`."""
-        return [kind for kind in self.source if self.targets[kind] is None]
-
     def map_tag(self, tag: str) -> str:
         """A source tag in the target's types; its letter stays."""
         letter, kind = split_tag(tag)
         mapped = self.targets[kind] if kind else None
         return f"{letter}-{mapped}" if mapped else "O"
 
-    def map_entities(self, entities: Iterable[Entity]) -> list[Entity]:
-        """Source entities that the target has types for, under these."""
-        return [entity._replace(type=mapped) for entity in entities if (mapped := self.targets[entity.type])]
-
     def sources_of(self, kind: str) -> list[str]:
         """The source types that become a target type, or the one that it is a kind of; none for a type that is new altogether."""
         becoming = [name for name in self.source if self.targets[name] == kind]
         return becoming or ([self.related[kind]] if kind in self.related else [])
 
-    def coverage(self, source_counts: Mapping[str, int], target_counts: Mapping[str, int]) -> list[dict[str, object]]:
-        """A row for each source type and for each new target type, with their numbers of entities."""
+    def coverage(self, counts: Mapping[str, int]) -> list[dict[str, object]]:
+        """A row for each source type and for each new target type, with the number of entities of the target type in some data."""
         rows = [
             {
                 "source": name,
-                "source entities": source_counts.get(name, 0),
                 "target": self.targets[name] or "O (lost)",
-                "target entities": target_counts.get(self.targets[name] or "", 0) if self.targets[name] else 0,
+                "entities": counts.get(self.targets[name] or "", 0),
             }
             for name in self.source
         ]
         for name in self.new:
             kind = f" (a kind of {self.related[name]})" if name in self.related else ""
-            rows.append(
-                {
-                    "source": f"new{kind}",
-                    "source entities": 0,
-                    "target": name,
-                    "target entities": target_counts.get(name, 0),
-                }
-            )
+            rows.append({"source": f"new{kind}", "target": name, "entities": counts.get(name, 0)})
         return rows
+
+    def as_text(self) -> str:
+        """As YAML in braces, which `read_map` reads."""
+        table = dict(self.targets) | ({"related": dict(self.related)} if self.related else {})
+        return yaml.safe_dump(table, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
 
     def describe(self) -> str:
         """In one line, for a person to check: `PER -> person, MISC -> O; new: product (a kind of MISC)`."""
@@ -322,29 +317,41 @@ class LabelMap:
         return text + (f"; new: {', '.join(new)}" if new else "")
 
 
-def read_map(file: Path, source: Sequence[str], target: Sequence[str]) -> LabelMap:
-    """A map from a YAML file of source types and the target types that they become, null for none.
+def read_map(file: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
+    """A map from a YAML file of source types and the target types that they become, null for none; or from its text, in braces.
 
     A key `related` holds the target types that are kinds of source types.
 
     Raises:
         OSError, ValueError: naming the file and what is wrong with it.
     """
-    table = yaml.safe_load(Path(file).read_text())
-    if not isinstance(table, dict):
-        raise ValueError(f"{file}: a map has lines such as 'PER: person', or 'MISC: null' for what becomes O")
-    related = table.pop("related", None) or {}
+    table, related = load_table(file)
     try:
         return LabelMap(table, tuple(source), tuple(target), related)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 
 
-def read_table(file: Path, source: Sequence[str]) -> LabelMap:
+def read_table(file: str, source: Sequence[str]) -> LabelMap:
     """As `read_map`, to types that are no data set's: those that the file names."""
-    table = yaml.safe_load(Path(file).read_text())
-    target = dict.fromkeys(filter(None, table.values())) if isinstance(table, dict) else ()
-    return read_map(file, source, tuple(target))
+    table, related = load_table(file)
+    return read_map(file, source, tuple(dict.fromkeys([*filter(None, table.values()), *related])))
+
+
+def load_table(file: str) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The types of a file of `read_map`, and its `related`."""
+    try:
+        table = yaml.safe_load(file if file.startswith("{") else Path(file).read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    related = table.pop("related", None) or {} if isinstance(table, dict) else None
+    if not isinstance(related, dict) or not all(
+        isinstance(name, str) and isinstance(other, str | None)
+        for each in (table, related)
+        for name, other in each.items()
+    ):
+        raise ValueError(f"{file}: a map has lines such as 'PER: person', or 'MISC: null' for what becomes O")
+    return table, related
 
 
 def map_by_name(source: Sequence[str], target: Sequence[str]) -> LabelMap:
@@ -355,7 +362,7 @@ def map_by_name(source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """
     targets: dict[str, str | None] = {}
     for name in source:
-        equal = [other for other in target if other.lower() == name.lower()]
+        equal = [other for other in target if plain(other) == plain(name)]
         meaning = canonical(name)
         same = [other for other in target if meaning and canonical(other) == (meaning[0], True)]
         targets[name] = next(iter(equal + same), None)

@@ -1,18 +1,16 @@
 """What a tagger is trained and judged on: windows of tokens, padded in batches, and its answers put together again by word."""
 
 import logging
-import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regex
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from ..loading import code_digest
 from .alignment import IGNORED, align_sentences, dropped_words, join_windows
 from .head import tags_of
 from .labels import LabelMap, find_scheme, parse_tags, write_tags
@@ -23,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def make_windows(
     split: Dataset,
-    tags: list[str],
+    tags: list[str] | None,
     tokenizer: PreTrainedTokenizerFast,
     *,
     max_length: int = 128,
@@ -33,17 +31,24 @@ def make_windows(
 ) -> Dataset:
     """Rows of `align_sentences` for a split with `words` and `tags`; `sentence` is the row of the split, `length` that of a window, and
     `part` a number by which windows of several splits are told apart. Words that the tokenizer drops are counted in the log: nothing is
-    learned from them, and the answer for them is `O`."""
+    learned from them, and the answer for them is `O`.
+
+    Args:
+        split: the sentences.
+        tags: by number, for the labels; None where nothing is learned and the labels are ignored.
+        tokenizer: a fast one.
+        max_length, stride, label_all: of `align_sentences`.
+        part: the number.
+    """
     windows = split.map(
         partial(
             window_batch,
-            numbers={tag: number for number, tag in enumerate(tags)},
+            numbers={tag: number for number, tag in enumerate(tags)} if tags else None,
             tokenizer=tokenizer,
             max_length=max_length,
             stride=stride,
             label_all=label_all,
             part=part,
-            code=code_digest(Path(__file__).parent),
         ),
         batched=True,
         with_indices=True,
@@ -61,10 +66,9 @@ def make_windows(
 
 
 def window_batch(
-    rows: dict[str, list], indices: list[int], numbers: dict[str, int], tokenizer, part: int, code: str, **options
+    rows: dict[str, list], indices: list[int], numbers: dict[str, int] | None, tokenizer, part: int, **options
 ) -> dict[str, list]:
-    """One batch of `map`; `code` is there for the cache's fingerprint."""
-    labels = [[numbers[tag] for tag in tags] for tags in rows["tags"]]
+    labels = [[numbers[tag] if numbers else IGNORED for tag in tags] for tags in rows["tags"]]
     windows = align_sentences(rows["words"], labels, tokenizer, **options)
     windows["sentence"] = [indices[sentence] for sentence in windows["sentence"]]
     windows["part"] = [part] * len(windows["sentence"])
@@ -79,6 +83,11 @@ def tag_sentences(
     return name_answers(answer_sentences(model, tokenizer, sentences, **options), tags_of(model))
 
 
+def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The most tokens that a model reads at once."""
+    return min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+
+
 @torch.no_grad()
 def answer_sentences(
     model: PreTrainedModel,
@@ -89,7 +98,12 @@ def answer_sentences(
     max_length: int = 128,
     stride: int = 32,
 ) -> list[np.ndarray]:
-    """The number of the likeliest label of each word; that of `O` for words that the tokenizer drops."""
+    """The number of the likeliest label of each word; that of `O` for words that the tokenizer drops.
+
+    Windows are as long as `max_length`, or as the model can read.
+    """
+    max_length = min(max_length, longest_window(model.config, tokenizer))
+    stride = min(stride, max_length // 4)
     windows = align_sentences(
         sentences, [[0] * len(words) for words in sentences], tokenizer, max_length=max_length, stride=stride
     )
@@ -110,15 +124,16 @@ def find_entities(
 ) -> list[dict[str, Any]]:
     """`type`, `text`, and `start` and `end` in characters of the entities of a text, under the map's types where one is given.
 
-    Words are runs of letters and digits; all other characters stand by themselves.
+    Words are runs of letters, their marks and digits; all other characters stand by themselves.
     """
-    places = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+    places = [match.span() for match in regex.finditer(r"[\w\p{M}]+|[^\w\s\p{M}]", text)]
     if not places:
         return []
     (tags,) = tag_sentences(model, tokenizer, [[text[start:end] for start, end in places]])
-    entities = parse_tags(tags)
+    if label_map:
+        tags = [label_map.map_tag(tag) for tag in tags]
     found = []
-    for entity in label_map.map_entities(entities) if label_map else entities:
+    for entity in parse_tags(tags, repair=True):
         start, end = places[entity.start][0], places[entity.end - 1][1]
         found.append({"type": entity.type, "text": text[start:end], "start": start, "end": end})
     return found
@@ -153,8 +168,9 @@ class WindowCollator:
 
 
 def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
-    """The likeliest tag of each token, one row per window, and the sum of the loss and the number of its tokens."""
-    logits, labels = outputs["logits"].float(), batch["labels"]
+    """The likeliest tag of each token, one row per window, and the sum of the loss and the number of the tokens that answer for a word."""
+    logits = outputs["logits"].float()
+    labels = batch["labels"].masked_fill(batch["word"] == IGNORED, IGNORED)
     losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     sums = torch.stack([losses.sum(1), (labels != IGNORED).sum(1).float()], 1)
     references = {name: batch[name] for name in ("word", "sentence", "part")}
@@ -187,7 +203,7 @@ def name_answers(answers: list[np.ndarray], names: list[str]) -> list[list[str]]
 
 
 def make_compute(splits: dict[int, Dataset], names: list[str]) -> Callable[[Any], dict[str, float]]:
-    """A function from rows of `reduce_batch` to the scores of `EntityScores` and the mean loss of a token.
+    """A function from rows of `reduce_batch` to the scores of `EntityScores` and the mean loss of a word, where there are labels.
 
     Args:
         splits: with `words` and `tags`, by the `part` of their windows.
@@ -198,7 +214,7 @@ def make_compute(splits: dict[int, Dataset], names: list[str]) -> Callable[[Any]
         split = splits[int(evaluation.label_ids["part"][0])]
         found = sentences_of(evaluation, [len(words) for words in split["words"]], names)
         scores = EntityScores().compute(predictions=found, references=split["tags"])
-        losses, tokens = np.asarray(evaluation.predictions["losses"], float).sum(0)
-        return scores | {"loss": losses / max(tokens, 1)}
+        loss, words = np.asarray(evaluation.predictions["losses"], float).sum(0)
+        return scores | ({"loss": loss / words} if words else {})
 
     return compute

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from hf_recipes.ner.alignment import IGNORED, align_sentences, check_tokenizer, dropped_words, join_windows
 
@@ -99,5 +101,13 @@ def test_bad_input_is_named(letters):
     with pytest.raises(ValueError, match="windows of 10 tokens, 8 of them without special ones, cannot share 8"):
         align_sentences([["a"]], [[0]], letters, max_length=10, stride=8)
     check_tokenizer(letters)
+    glued = Tokenizer(models.BPE({"a": 0, "b": 1, "Ġ": 2, "Ġb": 3, "Ġa": 4}, [("Ġ", "b"), ("Ġ", "a")]))
+    for space in (True, False):  # as byte-level tokenizers do, which begin the words of a list with a space or not
+        glued.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
+        if space:
+            check_tokenizer(PreTrainedTokenizerFast(tokenizer_object=glued))
+        else:
+            with pytest.raises(ValueError, match="load it with add_prefix_space=True"):
+                check_tokenizer(PreTrainedTokenizerFast(tokenizer_object=glued))
     with pytest.raises(ValueError, match="object does not say which word a token belongs to"):
         check_tokenizer(object())

@@ -89,6 +89,21 @@ def test_columns_are_named(options, message, tmp_path):
         load_sentences(save(tmp_path / "other", WORDS, TAGS, columns=("tokens", "entities")))
 
 
+def test_tags_that_are_none_are_named(tmp_path):
+    with pytest.raises(ValueError, match="row 1 of train, word 1: the tag is -1; numbers are 0 to 4"):
+        load_sentences(save(tmp_path / "minus", [["a"], ["b", "c"]] * 4, [["O"], ["O", -1]] * 4))
+    with pytest.raises(ValueError, match="row 1 of train, word 0: 'PER' is no tag"):
+        load_sentences(save(tmp_path / "text", [["a"], ["b"]] * 4, [["O"], ["PER"]] * 4, names=None))
+    with pytest.raises(ValueError, match="row 0 of train: word 1 is missing"):
+        load_sentences(save(tmp_path / "gap", [["a", None]] * 4, [["O", "O"]] * 4))
+
+
+def test_a_test_without_tags_is_not_used(tmp_path, caplog):
+    save(tmp_path / "data", WORDS, TAGS)
+    loaded = load_sentences(save(tmp_path / "data", [["a", "b"]], [[-1, -1]], split="test"))
+    assert "The test split has no tags" in caplog.text and loaded.tested_on and len(loaded.splits["test"]) == 2
+
+
 def test_rows_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ValueError, match="row 1 of train: 2 words and 1 tags"):
         load_sentences(save(tmp_path / "data", [["a"], ["b", "c"]], [["O"], ["O"]]))

@@ -2,8 +2,9 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
 
-from hf_recipes.ner.head import check_labels, check_numbers, find_head, replace_head, tags_of
+from hf_recipes.ner.head import check_labels, check_numbers, rename_labels, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, map_by_name, tag_names
+from hf_recipes.pretrained import find_head
 
 SOURCE = tag_names(["PER", "ORG", "LOC", "MISC"])
 TARGET = tag_names(["location", "product", "person", "zebra"])
@@ -67,11 +68,26 @@ def test_several_types_become_one_in_their_middle():
     assert model.classifier.weight[2].allclose(expected)
 
 
-def test_letters_that_a_scheme_lacks_come_from_the_nearest():
+def test_letters_of_other_schemes_become_those_that_cover_them():
+    same = LabelMap({"PER": "PER"}, ("PER",), ("PER",))
     model = make_model(["O", "I-PER"])
     old = model.classifier
-    replace_head(model, ["O", "B-PER", "I-PER", "E-PER", "S-PER"], LabelMap({"PER": "PER"}, ("PER",), ("PER",)))
+    replace_head(model, tag_names(["PER"]), same)
     assert all(row.equal(old.weight[1]) for row in model.classifier.weight[1:])
+    model = make_model(["O", "B-PER", "I-PER", "E-PER", "S-PER"])
+    old = model.classifier
+    replace_head(model, tag_names(["PER"]), same)
+    for row, covered in ((1, [1, 4]), (2, [2, 3])):
+        assert model.classifier.weight[row].allclose(old.weight[covered].mean(0))
+
+
+def test_labels_are_renamed_and_answer_as_before():
+    """Two kinds of one type would otherwise have the same row, and the first of them would be every answer."""
+    model, tokens = make_model(), torch.arange(5)[None]
+    before = model(tokens).logits
+    rename_labels(model, map_by_name(["PER", "ORG", "LOC", "MISC"], ["writer", "politician", "location"]))
+    assert tags_of(model) == ["O", "O", "O", "O", "O", "B-location", "I-location", "O", "O"]
+    assert model(tokens).logits.equal(before) and model.config.label2id == {"O": 0, "B-location": 5, "I-location": 6}
 
 
 def test_without_a_map_everything_is_new(tmp_path):
@@ -94,7 +110,7 @@ def test_heads_that_speak_another_language_are_refused():
     shuffled = tag_names(["MISC", "PER", "ORG", "LOC"])  # as many labels, the same names, another order
     with pytest.raises(ValueError, match="PER -> PER, ORG -> ORG, LOC -> LOC, MISC -> MISC"):
         check_labels(model, shuffled)
-    with pytest.raises(ValueError, match="labels have no names"):
+    with pytest.raises(ValueError, match=r"labels have no names.*it is no tagger"):
         check_labels(make_model(["LABEL_0", "LABEL_1"]), SOURCE)
     assert find_head(model)[0] == "classifier"
 

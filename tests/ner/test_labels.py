@@ -13,6 +13,7 @@ from hf_recipes.ner.labels import (
     map_by_predictions,
     parse_tags,
     read_map,
+    read_table,
     split_tag,
     tag_names,
     types_of,
@@ -122,7 +123,7 @@ def test_names_and_synonyms_make_a_map():
     found = map_by_name(CONLL, WNUT)
     assert dict(found.targets) == {"PER": "person", "ORG": None, "LOC": "location", "MISC": None}
     assert dict(found.related) == {"corporation": "ORG", "group": "ORG", "creative-work": "MISC", "product": "MISC"}
-    assert found.new == ["corporation", "creative-work", "group", "product"] and found.lost == ["ORG", "MISC"]
+    assert found.new == ["corporation", "creative-work", "group", "product"]
     assert map_by_name(CONLL, ["PER", "ORG", "LOC"]).targets["MISC"] is None
     ontonotes = map_by_name(["PERSON", "NORP", "GPE", "LOC", "DATE", "WORK_OF_ART"], CONLL)
     assert dict(ontonotes.targets) == {
@@ -139,7 +140,6 @@ def test_names_and_synonyms_make_a_map():
 def test_a_map_maps_tags_and_entities():
     found = map_by_name(CONLL, WNUT)
     assert [found.map_tag(tag) for tag in ("O", "B-PER", "I-LOC", "B-MISC")] == ["O", "B-person", "I-location", "O"]
-    assert found.map_entities([Entity("PER", 0, 1), Entity("ORG", 1, 2)]) == [Entity("person", 0, 1)]
     assert found.sources_of("person") == ["PER"] and found.sources_of("group") == ["ORG"]
     assert LabelMap({"a": None}, ("a",), ("z",)).sources_of("z") == []
     assert found.describe() == (
@@ -149,12 +149,18 @@ def test_a_map_maps_tags_and_entities():
 
 
 def test_coverage_counts_entities():
-    rows = map_by_name(["PER", "MISC"], ["person", "group"]).coverage({"PER": 7, "MISC": 2}, {"person": 5, "group": 3})
-    assert rows == [
-        {"source": "PER", "source entities": 7, "target": "person", "target entities": 5},
-        {"source": "MISC", "source entities": 2, "target": "O (lost)", "target entities": 0},
-        {"source": "new", "source entities": 0, "target": "group", "target entities": 3},
+    assert map_by_name(["PER", "MISC"], ["person", "group"]).coverage({"person": 5, "group": 3}) == [
+        {"source": "PER", "target": "person", "entities": 5},
+        {"source": "MISC", "target": "O (lost)", "entities": 0},
+        {"source": "new", "target": "group", "entities": 3},
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("WORK_OF_ART", "work-of-art"), ("creative-work", "creative_work"), ("FAC", "facility")]
+)
+def test_spellings_of_a_name_are_one_name(source, target):
+    assert map_by_name([source], [target]).targets == {source: target}
 
 
 def test_predictions_suggest_a_map():
@@ -177,15 +183,21 @@ def test_predictions_suggest_a_map():
         ("PER: who", "says nothing of LOC; give null for what becomes O"),
         ("PER: who\nLOC: null\nrelated: {where: GPE}", "relates to GPE, which the source has not"),
         ("- PER", "a map has lines such as"),
+        ("PER: [who, where]\nLOC: null", "a map has lines such as"),
+        ("PER: who\nLOC: null\nrelated: [where]", "a map has lines such as"),
+        ("PER: {", "is not valid YAML"),
     ],
 )
 def test_tables_that_name_unknown_types(text, message, tmp_path):
     (tmp_path / "map.yaml").write_text(text)
-    with pytest.raises(ValueError, match=f"map.yaml: .*{message}"):
-        read_map(tmp_path / "map.yaml", ["PER", "LOC"], ["who", "where"])
+    with pytest.raises(ValueError, match=f"map.yaml.* {message}"):
+        read_map(str(tmp_path / "map.yaml"), ["PER", "LOC"], ["who", "where"])
 
 
 def test_a_table_is_read(tmp_path):
     (tmp_path / "map.yaml").write_text("PER: who\nLOC: null\nrelated: {where: LOC}\n")
-    found = read_map(tmp_path / "map.yaml", ["PER", "LOC"], ["who", "where"])
+    found = read_map(str(tmp_path / "map.yaml"), ["PER", "LOC"], ["who", "where"])
     assert found.targets == {"PER": "who", "LOC": None} and found.related == {"where": "LOC"}
+    assert found.as_text() == "{PER: who, LOC: null, related: {where: LOC}}"
+    assert read_map(found.as_text(), ["PER", "LOC"], ["who", "where"]) == found
+    assert read_table(str(tmp_path / "map.yaml"), ["PER", "LOC"]).targets == found.targets  # of `tag --map`

@@ -4,10 +4,11 @@ import pytest
 import safetensors.torch
 from conftest import go_back
 from hub import card_errors
-from transformers import AutoModelForTokenClassification, pipeline
+from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
+from hf_recipes.ner.windows import find_entities
 
 
 def test_the_run_learns_and_says_what_it_misses(tagger):
@@ -36,8 +37,12 @@ def test_a_map_brings_a_tagger_to_other_names(run_ner, tagger, other_data, tmp_p
     zero = run_ner(tmp_path / "zero", strategy="zero_shot", **options)
     source = read_json(tagger / "all_results.json")
     assert zero["test_f1"] == pytest.approx(source["test_f1"], abs=0.05) and zero["train_seconds"] == 0
+    assert zero["baselines"]["through the map"]["f1"] == zero["test_f1"] and "test_loss" not in zero
     card = (tmp_path / "zero/README.md").read_text()
     assert "PER -> person, LOC -> location" in card and "it was not trained" in card
+    assert "Trained with" not in card and "fine-tuned" not in card.split("## Training")[0]
+    with pytest.raises(ValueError, match="--strategy zero_shot does not train"):
+        run_ner(tmp_path / "zero-lora", strategy="zero_shot", lora_rank=2, **options)
     mapped = run_ner(tmp_path / "mapped", strategy="mapped_head", num_train_epochs=1, learning_rate=1e-4, **options)
     fresh = run_ner(tmp_path / "fresh", strategy="fresh_head", num_train_epochs=1, learning_rate=1e-4, **options)
     assert mapped["test_f1"] > 0.9 > 0.6 > fresh["test_f1"]
@@ -83,10 +88,28 @@ def test_the_command_marks_entities_in_a_text(tagger, tmp_path, capsys):
     assert (
         cli.main(["tag", str(tmp_path / "text.txt"), "--model", str(tagger), "--map", str(tmp_path / "map.yaml")]) == 0
     )
-    assert capsys.readouterr().out.split() == ["human", "anbb"]
+    assert capsys.readouterr().out.split() == ["0-4", "human", "anbb"]
+    assert cli.main(["tag", "ü" * 200, "--model", str(tagger)]) == 0  # more bytes than a file name has
+    capsys.readouterr()
     (tmp_path / "map.yaml").write_text("PERSON: human\n")
     assert cli.main(["tag", text, "--model", str(tagger), "--map", str(tmp_path / "map.yaml")]) == 1
     assert "maps PERSON, which the source has not; it has PER, LOC" in capsys.readouterr().err
+
+
+def test_heads_without_weights_are_refused(run_ner, tagger, other_data, tmp_path):
+    model = AutoModelForTokenClassification.from_pretrained(tagger)
+    model.bert.save_pretrained(tmp_path / "encoder")  # keeps the names of the labels in its config
+    AutoTokenizer.from_pretrained(tagger).save_pretrained(tmp_path / "encoder")
+    with pytest.raises(ValueError, match=r"has no weights for classifier\.bias, classifier\.weight"):
+        run_ner(tmp_path / "run", dataset=other_data, model=tmp_path / "encoder", strategy="mapped_head")
+    with pytest.raises(ValueError, match=r"--max_length is 600, and .* reads 512 tokens at once"):
+        run_ner(tmp_path / "run", max_length=600)
+
+
+def test_marks_belong_to_their_letters(tagger):
+    model, tokenizer = AutoModelForTokenClassification.from_pretrained(tagger), AutoTokenizer.from_pretrained(tagger)
+    text = "a\u0308nbb itfg"  # an "ä" of two characters, and the first word is still one
+    assert [each["text"] for each in find_entities(text, model.eval(), tokenizer)] == ["a\u0308nbb"]
 
 
 def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
