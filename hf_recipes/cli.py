@@ -4,7 +4,6 @@ import argparse
 import glob
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +79,20 @@ def build_parser() -> argparse.ArgumentParser:
     tag.add_argument("--json", action="store_true", help="print one JSON object per text")
     tag.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     tag.set_defaults(call=tag_texts)
+
+    answer = commands.add_parser(
+        "answer",
+        help="answer questions by spans of a text",
+        description="Print the answers to questions that a text holds, with their scores and places.",
+        epilog='example: hf-recipes answer --question "Who wrote it?" --context book.txt --model outputs/question_answering_squad',
+    )
+    answer.add_argument("--question", nargs="+", required=True)
+    answer.add_argument("--context", required=True, metavar="TEXT", help="a text, or a file of one")
+    answer.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    answer.add_argument("--top", type=at_least_one, default=1, help="answers to show of each question")
+    answer.add_argument("--json", action="store_true", help="print one JSON object per question")
+    answer.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    answer.set_defaults(call=answer_questions)
 
     study = commands.add_parser(
         "study",
@@ -215,7 +228,7 @@ def tag_texts(args: argparse.Namespace) -> int:
     label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 
     def tag(name: str) -> str:
-        text = Path(name).read_text() if os.path.isfile(name) else name
+        text = read_text(name)
         entities = find_entities(text, model, tokenizer, label_map)
         if args.json:
             return json.dumps({"text": text, "entities": entities})
@@ -331,13 +344,36 @@ def expand(names: list[str]) -> list[str]:
     return found
 
 
+def answer_questions(args: argparse.Namespace) -> int:
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    from . import QuestionAnsweringPipeline
+
+    silence_transformers()
+    model = AutoModelForQuestionAnswering.from_pretrained(args.model)
+    answer = QuestionAnsweringPipeline(
+        model=model, tokenizer=AutoTokenizer.from_pretrained(args.model), device=args.device
+    )
+    context = read_text(args.context)
+
+    def ask(question: str) -> str:
+        answers = answer(question=question, context=context, top_k=args.top)
+        answers = answers if isinstance(answers, list) else [answers]
+        if args.json:
+            return json.dumps({"question": question, "answers": answers})
+        return "\n".join(f"{each['score']:.3f} {each['start']}-{each['end']} {each['answer']}" for each in answers)
+
+    return print_each(args.question, ask)
+
+
+def read_text(text_or_file: str) -> str:
+    return Path(text_or_file).read_text() if os.path.isfile(text_or_file) else text_or_file
+
+
 def run_studies(args: argparse.Namespace) -> int:
     from .study import load_study, run_study
     from .study_page import write_page
 
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
-    )  # which ends the run that is going on as well
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)
         # the page shows all studies of the task, and what is done of each

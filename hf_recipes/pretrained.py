@@ -1,13 +1,13 @@
 """Pretrained networks, for several tasks: load them quietly, and never with weights that start at random unsaid."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import timm
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 
@@ -51,6 +51,26 @@ def load_features(backbone: str, option: str, stages: tuple[int, ...] = (-1,)) -
     if fresh:
         raise ValueError(f"{option} {backbone} has no weights for {', '.join(fresh[:4])}, which would start at random")
     return makings[0]
+
+
+def check_weights(model: PreTrainedModel, missing: Iterable[str], source: str, head_is_new: bool) -> None:
+    """Raises a `ValueError` where weights are missing that would start at random, but for those of a head that is to be new.
+
+    Args:
+        model: as loaded.
+        missing: `missing_keys` of `from_pretrained(..., output_loading_info=True)`.
+        source: the id or folder.
+        head_is_new: whether the head may be missing.
+    """
+    head = f"{find_head(model)[0]}."
+    names = sorted(name for name in missing if not (head_is_new and name.startswith(head)))
+    if names:
+        raise ValueError(f"{source} has no weights for {', '.join(names[:4])}, which would start at random")
+
+
+def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The most tokens that a model reads at once."""
+    return min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
 
 
 def find_head(model: PreTrainedModel) -> tuple[str, nn.Linear]:

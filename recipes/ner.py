@@ -25,13 +25,12 @@ from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, rea
 from hf_recipes.ner.metrics import entities_of
 from hf_recipes.ner.windows import (
     WindowCollator,
-    longest_window,
     make_compute,
     make_windows,
     reduce_batch,
     tag_sentences,
 )
-from hf_recipes.pretrained import encoder_layers, errors_only, find_head
+from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 
@@ -160,13 +159,9 @@ def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:
 
 
 def load_tagger(recipe: NerArguments) -> PreTrainedModel:
-    """Raises a `ValueError` where weights are missing that would start at random, but for those of a new head."""
     with errors_only():
         model, info = AutoModelForTokenClassification.from_pretrained(recipe.model, output_loading_info=True)
-    head = f"{find_head(model)[0]}." if recipe.strategy == "fresh_head" else "no head"
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith(head))
-    if missing:
-        raise ValueError(f"{recipe.model} has no weights for {', '.join(missing[:4])}, which would start at random")
+    check_weights(model, info["missing_keys"], recipe.model, recipe.strategy == "fresh_head")
     return model
 
 

@@ -1,6 +1,10 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from hf_recipes.processes import run_file
 
@@ -36,3 +40,31 @@ def test_what_recipes_share_is_loaded_once(tmp_path):
     before = time.monotonic()
     assert run_file(script, [], log) == 0, log.read_text()
     assert time.monotonic() - before < 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks the system whether a process is alive")
+def test_a_process_ends_with_its_parent(tmp_path):
+    log = tmp_path / "log.txt"
+    script = write_script(tmp_path, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)\n")
+    parent = f"from pathlib import Path\nfrom hf_recipes.processes import run_file\nrun_file(Path({str(script)!r}), [], Path({str(log)!r}))"
+    running = subprocess.Popen([sys.executable, "-c", parent])
+    wait_for(lambda: log.exists() and log.read_text().strip())
+    child = int(log.read_text())
+    assert is_alive(child)
+    running.kill()
+    running.wait()
+    wait_for(lambda: not is_alive(child))
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -9,8 +9,9 @@ import numpy as np
 import regex
 import torch
 from datasets import Dataset
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from ..pretrained import longest_window
 from .alignment import IGNORED, align_sentences, dropped_words, join_windows
 from .head import tags_of
 from .labels import LabelMap, find_scheme, parse_tags, write_tags
@@ -81,11 +82,6 @@ def tag_sentences(
 ) -> list[list[str]]:
     """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme; options of `answer_sentences`."""
     return name_answers(answer_sentences(model, tokenizer, sentences, **options), tags_of(model))
-
-
-def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> int:
-    """The most tokens that a model reads at once."""
-    return min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
-"""A tokenizer that takes words apart into letters, sentences in which the letters tell the names, and the recipe run on them."""
+"""Sentences in which the letters of words tell the names, and the recipe run on them."""
 
-import string
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +7,9 @@ import pytest
 import torch
 from conftest import load_recipe, run_recipe
 from datasets import ClassLabel, Dataset, Features, List, Value
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel
 
 from hf_recipes.ner.labels import tag_names
-
-
-@pytest.fixture(scope="session")
-def letters() -> PreTrainedTokenizerFast:
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    pieces = [*string.ascii_lowercase, *string.digits, *".,-"]
-    vocabulary = {name: place for place, name in enumerate([*special, *pieces, *(f"##{piece}" for piece in pieces)])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=200))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    )
-    tokenizer.decoder = decoders.WordPiece()
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-
 
 # what a word begins with
 SYLLABLES = {"O": "it", "B-PER": "an", "I-PER": "en", "B-LOC": "om", "I-LOC": "um"}

@@ -1,0 +1,349 @@
+"""What a reader answers and what it does not: tables and figures for its card, and what mistakes in the decoding cost."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..figures import ACCENT, INK, MUTED, new_figure
+from ..intervals import interval, resample
+from ..model_card import Report, Section
+from .data import LoadedQuestions
+from .metrics import normalize, score_answer, score_answers
+from .sensitivity import ask_again
+from .windows import Answers, join_windows, probabilities
+
+CONTEXTS = ((0, 80, "up to 80 words"), (81, 120, "81 to 120"), (121, 160, "121 to 160"), (161, 220, "161 to 220"), (221, None, "221 or more"))  # fmt: skip
+ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8"), (9, None, "9 or more"))
+KINDS = ("how many", "how much", "how", "who", "whose", "when", "where", "which", "what", "why")
+ERRORS = ("elsewhere", "too short", "too long", "overlapping")
+BINS = 10  # of the calibration
+
+
+def analyse(
+    trainer, predictions, data: LoadedQuestions, sample: int, max_answer: int, max_length: int, stride: int
+) -> Report:
+    """The report of a test.
+
+    Args:
+        trainer: of the run.
+        predictions: of `trainer.predict(windows of the test)`: rows of `make_reduce`.
+        data: the questions.
+        sample: test questions that are asked again of other contexts and in other windows (see `sensitivity`).
+        max_answer, max_length, stride: of the answers and windows.
+    """
+    split = data.splits["test"]
+    rows = {name: split[name][:] for name in ("question", "context", "answers", "starts", "title", "id")}
+    answers = join_windows(predictions, rows["context"])
+    exact, f1 = score_answers(answers.texts, rows["answers"])
+    articles = np.unique(rows["title"], return_inverse=True)[1]
+    temperature = getattr(trainer.model.config, "answer_temperature", 1.0)
+    likely = probabilities(answers, temperature)
+    report = Report(
+        baselines=decoding_mistakes(predictions, answers, rows),
+        measured={
+            **{
+                f"{name}_{end}": value
+                for name, each in (("exact_match", exact), ("f1", f1))
+                for end, value in bounds(each, articles)
+            },
+            "calibration_error": calibration_error(likely, exact),
+            "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), exact),
+            "test_questions": len(split),
+            "examples": describe_examples(f1, exact, articles),
+        },
+    )
+    lengths = [len(context.split()) for context in rows["context"]]
+    answer_lengths = [len(texts[0].split()) if texts else 0 for texts in rows["answers"]]
+
+    def table(name: str, groups: Sequence[str], order: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        return score_table(name, groups, exact, f1, articles, order)
+
+    low, high = bounds(f1, articles)
+    report.sections = [
+        Section(
+            "How sure the numbers are",
+            f"95 % intervals, articles drawn with all of their questions: F1 {low[1]:.1f} to {high[1]:.1f}, exact match "
+            + " to ".join(f"{value:.1f}" for _, value in bounds(exact, articles))
+            + ".",
+        ),
+        Section(
+            "By length of context and answer",
+            "F1 and the number of questions; the answer's length is that of the first annotation.",
+            figure=plot_heat_map(lengths, answer_lengths, f1),
+        ),
+        Section("By length of the context", "", table("context", put(lengths, CONTEXTS), names_of(CONTEXTS))),
+        Section("By length of the answer", "", table("answer", put(answer_lengths, ANSWERS), names_of(ANSWERS))),
+        Section("By kind of question", "", table("question", [kind_of(question) for question in rows["question"]])),
+        Section("By number of windows", "", table("windows", [f"{number}" for number in answers.windows])),
+        Section("By place of the answer in the context", "", table("place", place_of(rows), QUARTERS)),
+        Section(
+            "By words that the question shares with the sentence of the answer",
+            "Of the question's words of more than three letters.",
+            table("shared", shared_words(rows), QUARTERS),
+        ),
+        Section(
+            "Articles",
+            "The five worst and the five best with at least 30 questions.",
+            worst_and_best(rows["title"], exact, f1),
+        ),
+        Section(
+            "Calibration",
+            f"Exact match against the score that the pipeline gives, at the temperature {temperature:g} that was fitted on validation "
+            f"questions: mean distance {report.measured['calibration_error']:.3f}; {report.measured['calibration_error_uncalibrated']:.3f} at "
+            "temperature 1 (Guo et al. 2017).",
+            figure=plot_calibration(likely, exact),
+        ),
+        describe_errors(answers, rows, exact),
+    ]
+    if sample:
+        again = ask_again(trainer, split, sample, max_answer=max_answer, max_length=max_length, stride=stride)
+        report.measured["sensitivity"] = again
+        report.sections += [
+            Section(
+                "The same questions of other contexts",
+                f"{again['questions']} test questions, asked of the sentence that holds the answer, of the context, of the context written twice, "
+                "and of the context between other paragraphs of the data.",
+                again["contexts"],
+            ),
+            Section("Other windows", "The same questions; seconds of the whole evaluation.", again["windows"]),
+        ]
+    return report
+
+
+def bounds(values: np.ndarray, articles: np.ndarray) -> list[tuple[str, float]]:
+    """`low` and `high` of the 95 % interval of the mean in percent, articles drawn with replacement."""
+    draws = resample(lambda chosen: values[chosen].mean(), len(values), groups=articles)
+    return [(end, 100 * float(value)) for end, value in zip(("low", "high"), interval(draws))]
+
+
+def describe_examples(f1: np.ndarray, exact: np.ndarray, articles: np.ndarray) -> dict[str, Any]:
+    """What a study compares two runs by: sums and numbers of questions by article."""
+    counts = np.bincount(articles)
+    parts = {
+        name: np.stack([np.bincount(articles, values), counts], 1).round(6).tolist()
+        for name, values in (("f1", f1), ("exact_match", exact))
+    }
+    return {"ids": list(range(len(counts))), "scores": {name: {"model": each} for name, each in parts.items()}}
+
+
+def decoding_mistakes(predictions: Any, answers: Answers, rows: dict[str, list]) -> dict[str, dict[str, float]]:
+    """Scores of the same model's outputs under what careless evaluations do."""
+    outputs, owners = predictions.predictions, predictions.label_ids["example"].astype(int)
+    begins, contexts = predictions.label_ids["begin"], rows["context"]
+    first = {
+        int(owners[window]): window for window in np.argsort(-begins, kind="stable")
+    }  # the last written begins first
+
+    def cut(question: int, start: int, end: int) -> str:
+        return contexts[question][int(start) : int(end)].strip()
+
+    naive = [cut(n, *outputs["naive"][first[n]]) for n in range(len(contexts))]
+    first_only = [cut(n, *outputs["spans"][first[n], 0]) for n in range(len(contexts))]
+    found = {
+        "the likeliest start and the likeliest end, each by itself, of the first window": (naive, rows["answers"]),
+        "the first window only": (first_only, rows["answers"]),
+        "the first annotated answer only": (answers.texts, [texts[:1] for texts in rows["answers"]]),
+        "both of the first and the last": (naive, [texts[:1] for texts in rows["answers"]]),
+    }
+    return {
+        name: {"exact_match": 100 * float(exact.mean()), "f1": 100 * float(f1.mean())}
+        for name, (exact, f1) in ((name, score_answers(*pair)) for name, pair in found.items())
+    }
+
+
+# -- groups of questions -----------------------------------------------------------------------------
+QUARTERS = ("0 to 25 %", "25 to 50 %", "50 to 75 %", "75 to 100 %")
+
+
+def put(numbers: Sequence[int], buckets: Sequence[tuple[int, int | None, str]]) -> list[str]:
+    return [
+        next((name for low, high, name in buckets if number >= low and (high is None or number <= high)), "none")
+        for number in numbers
+    ]
+
+
+def names_of(buckets: Sequence[tuple[int, int | None, str]]) -> list[str]:
+    return [name for *_, name in buckets]
+
+
+def quarter(share: float) -> str:
+    return QUARTERS[min(int(4 * share), 3)]
+
+
+def kind_of(question: str) -> str:
+    """The question word that stands first in the question, of `KINDS`."""
+    words = f" {' '.join(re.findall(r'[a-z]+', question.lower()))} "
+    found = [(words.find(f" {kind} "), -len(kind), kind) for kind in KINDS if f" {kind} " in words]
+    return min(found)[2] if found else "other"
+
+
+def place_of(rows: dict[str, list]) -> list[str]:
+    return [
+        quarter(starts[0] / len(context)) if starts else "none"
+        for starts, context in zip(rows["starts"], rows["context"])
+    ]
+
+
+def sentence_around(context: str, start: int, end: int) -> str:
+    """The sentence that holds the characters `start` to `end`, or the sentences."""
+    ends = [match.end() for match in re.finditer(r"[.!?][\"')\]]*\s+(?=[A-Z0-9\"'(\[])", context)]
+    before = max((place for place in ends if place <= start), default=0)
+    after = min((place for place in ends if place >= end), default=len(context))
+    return context[before:after].strip()
+
+
+def shared_words(rows: dict[str, list]) -> list[str]:
+    groups = []
+    for question, context, texts, starts in zip(*(rows[name] for name in ("question", "context", "answers", "starts"))):
+        words = {word for word in normalize(question).split() if len(word) > 3}
+        if not starts or not words:
+            groups.append("none")
+            continue
+        sentence = set(normalize(sentence_around(context, starts[0], starts[0] + len(texts[0]))).split())
+        groups.append(quarter(len(words & sentence) / len(words)))
+    return groups
+
+
+def score_table(
+    name: str,
+    groups: Sequence[str],
+    exact: np.ndarray,
+    f1: np.ndarray,
+    articles: np.ndarray,
+    order: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each group, in the given order or the commonest first."""
+    groups = np.array(groups)
+    names, counts = np.unique(groups, return_counts=True)
+    ordered = [each for each in order if each in names] if order else list(names[np.argsort(-counts, kind="stable")])
+    rows = []
+    for each in ordered:
+        chosen = groups == each
+        (_, low), (_, high) = bounds(f1[chosen], articles[chosen])
+        rows.append(
+            {
+                name: each,
+                "questions": int(chosen.sum()),
+                "exact match": 100 * float(exact[chosen].mean()),
+                "F1": 100 * float(f1[chosen].mean()),
+                "95 % interval": f"{low:.1f} to {high:.1f}",
+            }
+        )
+    return rows
+
+
+def worst_and_best(titles: Sequence[str], exact: np.ndarray, f1: np.ndarray, least: int = 30) -> list[dict[str, Any]]:
+    titles = np.array(titles)
+    rows = []
+    for title in np.unique(titles):
+        chosen = titles == title
+        if chosen.sum() >= least:
+            rows.append(
+                {
+                    "article": title.replace("_", " "),
+                    "questions": int(chosen.sum()),
+                    "exact match": 100 * float(exact[chosen].mean()),
+                    "F1": 100 * float(f1[chosen].mean()),
+                }
+            )
+    rows.sort(key=lambda row: row["F1"])
+    return rows[:5] + rows[max(5, len(rows) - 5) :]
+
+
+# -- errors ------------------------------------------------------------------------------------------
+def error_of(span: Sequence[int], starts: Sequence[int], texts: Sequence[str]) -> str:
+    """Which of `ERRORS` a wrong span is, against the annotated answer that it shares most characters with."""
+    golds = [(start, start + len(text)) for start, text in zip(starts, texts)]
+    shared = [min(span[1], end) - max(span[0], start) for start, end in golds]
+    best = int(np.argmax(shared))
+    if shared[best] <= 0:
+        return "elsewhere"
+    start, end = golds[best]
+    if span[0] >= start and span[1] <= end:
+        return "too short"
+    return "too long" if span[0] <= start and span[1] >= end else "overlapping"
+
+
+def describe_errors(answers: Answers, rows: dict[str, list], exact: np.ndarray) -> Section:
+    """How often each kind of error occurs, and the first example of each, in few words."""
+    examples: dict[str, str] = {}
+    counts = dict.fromkeys(ERRORS, 0)
+    for number in np.flatnonzero(exact == 0):
+        texts, starts = rows["answers"][number], rows["starts"][number]
+        if not texts:
+            continue
+        kind = error_of(answers.spans[number], starts, texts)
+        counts[kind] += 1
+        if (
+            kind not in examples
+            and len(answers.texts[number]) < 50
+            and score_answer(answers.texts[number], texts)[1] < 0.7
+        ):
+            examples[kind] = f"*{answers.texts[number]}* for *{texts[0]}* (question {rows['id'][number]})"
+    total = max(sum(counts.values()), 1)
+    table = [
+        {"error": kind, "questions": number, "share": f"{number / total:.0%}", "example": examples.get(kind, "")}
+        for kind, number in counts.items()
+    ]
+    return Section("Errors", f"Of {total:,} answers that are not an annotated one, word by word.", table)
+
+
+# -- figures -----------------------------------------------------------------------------------------
+def plot_heat_map(contexts: Sequence[int], answers: Sequence[int], f1: np.ndarray):
+    columns, rows = names_of(CONTEXTS), names_of(ANSWERS)
+    of_context, of_answer = np.array(put(contexts, CONTEXTS)), np.array(put(answers, ANSWERS))
+    means, counts = np.full((len(rows), len(columns)), np.nan), np.zeros((len(rows), len(columns)), int)
+    for place in np.ndindex(means.shape):
+        chosen = (of_answer == rows[place[0]]) & (of_context == columns[place[1]])
+        counts[place] = chosen.sum()
+        if chosen.any():
+            means[place] = 100 * f1[chosen].mean()
+    figure, axes = new_figure(1, 1, 6.5, 3.4)
+    axis = axes[0, 0]
+    image = axis.imshow(means, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+    axis.set_xticks(range(len(columns)), columns, size=7)
+    axis.set_yticks(range(len(rows)), rows, size=7)
+    axis.set(xlabel="words of the context", ylabel="words of the answer")
+    for row, column in np.ndindex(means.shape):
+        if counts[row, column]:
+            color = "white" if means[row, column] < 60 else "black"
+            axis.text(
+                column,
+                row,
+                f"{means[row, column]:.0f}\nn={counts[row, column]}",
+                ha="center",
+                va="center",
+                size=7,
+                color=color,
+            )
+    figure.colorbar(image, label="F1")
+    return figure
+
+
+def binned(likely: np.ndarray, right: np.ndarray) -> list[tuple[float, float, int]]:
+    """Mean probability, share of right answers and number of questions of equal bins of probability."""
+    places = np.minimum((likely * BINS).astype(int), BINS - 1)
+    return [
+        (float(likely[places == n].mean()), float(right[places == n].mean()), int((places == n).sum()))
+        for n in range(BINS)
+        if (places == n).any()
+    ]
+
+
+def calibration_error(likely: np.ndarray, right: np.ndarray) -> float:
+    """The mean distance of probability and share of right answers, weighted by the number of questions (Naeini et al. 2015)."""
+    return sum(number * abs(mean - share) for mean, share, number in binned(likely, right)) / len(likely)
+
+
+def plot_calibration(likely: np.ndarray, right: np.ndarray):
+    means, shares, numbers = zip(*binned(likely, right))
+    figure, axes = new_figure(1, 1, 4.2, 3.6)
+    axis = axes[0, 0]
+    axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+    axis.plot(means, shares, color=ACCENT, marker="o", markersize=4)
+    for mean, share, number in zip(means, shares, numbers):
+        axis.annotate(f"{number:,}", (mean, share), xytext=(4, -8), textcoords="offset points", size=6, color=INK)
+    axis.set(xlabel="score", ylabel="exact match", xlim=(0, 1), ylim=(0, 1))
+    return figure

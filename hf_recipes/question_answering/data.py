@@ -1,0 +1,205 @@
+"""Questions, contexts and answers: load, check, bring to rows, draw a validation split."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, List, Value
+
+from ..loading import check_shares, hub_revision, load_splits
+
+logger = logging.getLogger(__name__)
+
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "title": Value("string"),
+        "question": Value("string"),
+        "context": Value("string"),
+        "answers": List(Value("string")),
+        "starts": List(Value("int32")),
+        "index": Value("int32"),
+    }
+)
+
+
+class LoadedQuestions(NamedTuple):
+    """Questions in splits.
+
+    Args:
+        splits: `train`, `validation` and `test`, each with the columns of `FEATURES`: the texts of the answers and where they start in the
+            context, in characters; none for a question that has no answer there.
+        tested_on: what the test is where it is not the data set's own test split, else None.
+        revision: the commit of the data set on the Hub, if it came from there.
+    """
+
+    splits: DatasetDict
+    tested_on: str | None
+    revision: str | None
+
+
+def load_questions(
+    dataset: str,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    train_questions: int | None = None,
+    drop_bad_answers: bool = False,
+    seed: int = 0,
+) -> LoadedQuestions:
+    """Questions of any data set in SQuAD's form: rows of `context`, `question` and `answers` with `text` and `answer_start`, or SQuAD's own
+    nested JSON.
+
+    A data set without a test split is tested on its validation split, as SQuAD is; the validation is then drawn from the training questions,
+    by article (or context), so that no article is in both.
+
+    Args:
+        dataset: a Hub id, a folder that `load_dataset` reads, or a folder of `train*.json` and `dev*.json` (or `validation*`, `test*`) in
+            SQuAD's form.
+        config, revision: of a data set that has several.
+        validation_share, test_share: of the training questions, where the data set has no such split.
+        train_questions: so many of them train, drawn by the seed; all where None.
+        drop_bad_answers: leave out training questions with an answer that is not in the context where it should start, instead of an error.
+        seed: of the draws.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the data set, split and row, and what to do.
+    """
+    check_shares(validation_share, test_share, 1.0)
+    splits = find_nested(Path(dataset)) if Path(dataset).is_dir() else {}
+    found = None
+    if not splits:
+        loaded = load_splits(dataset, config, revision)
+        found = hub_revision(next(iter(loaded.values())))
+        splits = {name: flatten(split, name) for name, split in loaded.items()}
+    if "train" not in splits:
+        raise ValueError(f"{dataset} has the splits {', '.join(splits) or 'none'}; 'train' is needed")
+    chosen = {
+        name: check_answers(splits[name], name, drop_bad_answers and name == "train")
+        for name in ("train", "validation", "test")
+        if name in splits
+    }
+    tested_on = None
+    if "test" not in chosen and "validation" in chosen:
+        chosen["test"], tested_on = chosen.pop("validation"), "its validation split"
+    if "test" not in chosen:
+        tested_on = f"{test_share:.0%} of the questions, drawn by article and the seed"
+        chosen["train"], chosen["test"] = draw(chosen["train"], test_share, seed)
+    if "validation" not in chosen:
+        chosen["train"], chosen["validation"] = draw(chosen["train"], validation_share, seed)
+    if train_questions is not None:
+        if not 0 < train_questions <= len(chosen["train"]):
+            raise ValueError(f"--train_questions is {train_questions}; there are {len(chosen['train'])}")
+        chosen["train"] = chosen["train"].shuffle(seed=seed).take(train_questions)
+    return LoadedQuestions(DatasetDict(chosen), tested_on, found)
+
+
+def find_nested(folder: Path) -> dict[str, Dataset]:
+    """Splits from files in SQuAD's nested form, by the beginnings of their names."""
+    names = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+    splits = {}
+    for file in sorted(folder.glob("*.json")):
+        split = next((names[start] for start in names if file.name.startswith(start)), None)
+        with file.open() as stream:
+            if split is None or not stream.read(64).lstrip().startswith("{"):
+                continue
+        table = json.loads(file.read_text())
+        if isinstance(table.get("data"), list):
+            splits[split] = unfold(table["data"], file)
+    return splits
+
+
+def unfold(articles: list[dict[str, Any]], file: Path) -> Dataset:
+    rows: dict[str, list[Any]] = {name: [] for name in FEATURES}
+    for number, article in enumerate(articles):
+        try:
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    answers = question.get("answers") or []
+                    rows["id"].append(str(question["id"]))
+                    rows["title"].append(article.get("title", ""))
+                    rows["question"].append(question["question"])
+                    rows["context"].append(paragraph["context"])
+                    rows["answers"].append([answer["text"] for answer in answers])
+                    rows["starts"].append([answer["answer_start"] for answer in answers])
+                    rows["index"].append(len(rows["index"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file}: article {number} is not in SQuAD's form ({error!r} is missing)") from error
+    return Dataset.from_dict(rows, features=FEATURES)
+
+
+def flatten(split: Dataset, name: str) -> Dataset:
+    """Rows of any flat data set in the columns of `FEATURES`."""
+    missing = {"question", "context", "answers"} - set(split.column_names)
+    if missing:
+        raise ValueError(
+            f"{name} has no column {', '.join(sorted(missing))}; it has {', '.join(split.column_names)}. Rows of SQuAD's form have context, "
+            "question, and answers with text and answer_start"
+        )
+    answers = split["answers"][:]
+    if answers and not (isinstance(answers[0], dict) and {"text", "answer_start"} <= answers[0].keys()):
+        raise ValueError(f"row 0 of {name}: answers is {answers[0]!r}; it has text and answer_start, both lists")
+    rows = {column: split[column][:] for column in ("question", "context")}
+    rows["id"] = (
+        [str(each) for each in split["id"]] if "id" in split.column_names else [str(n) for n in range(len(split))]
+    )
+    rows["title"] = split["title"][:] if "title" in split.column_names else [""] * len(split)
+    rows["answers"] = [list(each["text"]) for each in answers]
+    rows["starts"] = [list(each["answer_start"]) for each in answers]
+    return Dataset.from_dict(rows | {"index": list(range(len(split)))}, features=FEATURES)
+
+
+def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
+    """Every answer stands in its context where it says, and neither question nor context is empty."""
+    bad = []
+    for row in split:
+        where = f"row {row['index']} of {name} (id {row['id']})"
+        for field in ("question", "context"):
+            if not (row[field] or "").strip():
+                raise ValueError(f"{where}: the {field} is empty")
+        if len(row["answers"]) != len(row["starts"]):
+            raise ValueError(f"{where}: {len(row['answers'])} answers and {len(row['starts'])} starts")
+        for text, start in zip(row["answers"], row["starts"]):
+            there = row["context"][start : start + len(text)] if start >= 0 else ""
+            if not text.strip() or there != text:
+                bad.append(
+                    (
+                        row["index"],
+                        f"{where}: the answer {text!r} is not at character {start} of the context, where {there!r} is",
+                    )
+                )
+                break
+    if bad and not drop:
+        raise ValueError(
+            f"{bad[0][1]} ({len(bad)} such rows); mend them"
+            + (", or leave them out with --drop_bad_answers true" if name == "train" else "")
+        )
+    if bad:
+        logger.warning(
+            "%d questions of %s are left out: an answer is not where it should be, such as %s",
+            len(bad),
+            name,
+            bad[0][1],
+        )
+        dropped = {index for index, _ in bad}
+        split = split.select([place for place, index in enumerate(split["index"]) if index not in dropped])
+    return split
+
+
+def draw(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """The rest, and a share of the questions: whole articles, or whole contexts where articles have no titles or are too few."""
+    titles = split["title"][:]
+    texts = titles if len(set(titles)) >= 20 else split["context"][:]
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    if len(numbers) < 2:
+        raise ValueError(f"{len(split)} questions about {len(numbers)} context are too few to draw splits from")
+    groups = np.array([numbers[text] for text in texts])
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    sizes = np.cumsum(np.bincount(groups)[order])
+    count = min(int(np.searchsorted(sizes, share * len(split))) + 1, len(numbers) - 1)
+    drawn = np.isin(groups, order[:count])
+    return split.select(np.flatnonzero(~drawn)), split.select(np.flatnonzero(drawn))

@@ -1,0 +1,99 @@
+"""The same questions of other contexts and in other windows: what the length of what is read costs."""
+
+import time
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from .data import FEATURES
+from .metrics import score_answers
+from .windows import join_windows, make_windows
+
+SIZES = ((128, 32), (192, 64), (256, 64), (384, 128), (512, 128))
+AROUND = 2  # other paragraphs on each side
+
+
+def ask_again(trainer, split: Dataset, sample: int, *, max_answer: int, max_length: int, stride: int) -> dict[str, Any]:
+    """Scores of questions that are drawn evenly from a split and asked again.
+
+    Args:
+        trainer: whose model is asked.
+        split: rows of `load_questions`; questions without an answer are left out.
+        sample: how many questions.
+        max_answer, max_length, stride: of the answers and windows.
+
+    Returns:
+        `questions`, their number; `contexts` and `windows`, rows of tables.
+    """
+    answered = np.flatnonzero([bool(texts) for texts in split["answers"][:]])
+    chosen = split.select(answered[np.linspace(0, len(answered) - 1, min(sample, len(answered))).astype(int)])
+    paragraphs = list(dict.fromkeys(split["context"][:]))
+    contexts = []
+    for name, rows in other_contexts(chosen, paragraphs).items():
+        scores = ask(trainer, rows, max_length, stride)
+        contexts.append(
+            {"context": name, "mean words": float(np.mean([len(each.split()) for each in rows["context"]])), **scores}
+        )
+    limit = getattr(trainer.model.config, "max_position_embeddings", max_length)
+    windows = [
+        {"tokens of a window": length, "shared": shared, **ask(trainer, chosen, length, shared)}
+        for length, shared in sorted({*SIZES, (max_length, stride)})
+        if length <= limit
+    ]
+    return {"questions": len(chosen), "contexts": contexts, "windows": windows}
+
+
+def other_contexts(chosen: Dataset, paragraphs: list[str]) -> dict[str, Dataset]:
+    """Rows with the same questions, whose contexts are made shorter or longer; the answers are moved with them."""
+    from .analysis import sentence_around
+
+    makings: dict[str, list[tuple[str, int]]] = {
+        "the sentence": [],
+        "as it is": [],
+        "twice": [],
+        "among other paragraphs": [],
+    }
+    places = {text: number for number, text in enumerate(paragraphs)}
+    for row in chosen:
+        context, start = row["context"], row["starts"][0]
+        sentence = sentence_around(context, start, start + len(row["answers"][0]))
+        makings["the sentence"].append((sentence, context.index(sentence)))
+        makings["as it is"].append((context, 0))
+        makings["twice"].append((f"{context} {context}", 0))
+        # far away, so that they are of other articles where the data are in order
+        there = places[context] + len(paragraphs) // 2
+        others = [paragraphs[(there + n) % len(paragraphs)] for n in range(2 * AROUND)]
+        before = "".join(f"{text} " for text in others[:AROUND])
+        makings["among other paragraphs"].append((f"{before}{context} {' '.join(others[AROUND:])}", -len(before)))
+    made = {}
+    for name, pairs in makings.items():
+        rows = {column: chosen[column][:] for column in chosen.column_names}
+        rows["context"] = [context for context, _ in pairs]
+        kept = []
+        for (context, moved), texts, starts in zip(pairs, rows["answers"], rows["starts"]):
+            moves = [(text, start - moved) for text, start in zip(texts, starts)]
+            kept.append(
+                [(text, start) for text, start in moves if start >= 0 and context[start : start + len(text)] == text]
+            )
+        rows["answers"] = [[text for text, _ in each] for each in kept]
+        rows["starts"] = [[start for _, start in each] for each in kept]
+        made[name] = Dataset.from_dict(rows, features=FEATURES)
+    return made
+
+
+def ask(trainer, rows: Dataset, max_length: int, stride: int) -> dict[str, Any]:
+    start = time.monotonic()
+    windows = make_windows(rows, trainer.processing_class, max_length=max_length, stride=stride)
+    compute, trainer.compute_metrics = trainer.compute_metrics, None
+    try:
+        predictions = trainer.predict(windows)
+    finally:
+        trainer.compute_metrics = compute
+    exact, f1 = score_answers(join_windows(predictions, rows["context"][:]).texts, rows["answers"][:])
+    return {
+        "windows": len(windows),
+        "exact match": 100 * float(exact.mean()),
+        "F1": 100 * float(f1.mean()),
+        "seconds": round(time.monotonic() - start, 1),
+    }

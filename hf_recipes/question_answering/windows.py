@@ -1,0 +1,260 @@
+"""What a reader is trained and judged on: windows of question and context, padded in batches, and their best spans put together again by
+question."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerFast
+
+from .metrics import AnswerScores
+from .pipeline_question_answering import MAX_ANSWER, best_spans, encode_pairs, score_spans, spans_of, trim
+
+logger = logging.getLogger(__name__)
+
+KEPT = 5  # spans of each window
+TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
+NOWHERE = -1e9  # the score of what is not in a window: minus infinity would not go through means
+
+
+def make_windows(
+    split: Dataset,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    max_length: int,
+    stride: int,
+    part: int = 0,
+    training: bool = False,
+) -> Dataset:
+    """Windows of `encode_pairs` for rows of `load_questions`, with `start_positions` and `end_positions`: the first and last token of the
+    first answer, or the first token of the window (0) where the answer is not in it.
+
+    Answers that no span of tokens is equal to are counted in the log; their questions are left out of the training.
+
+    Args:
+        split: the rows.
+        tokenizer: a fast one.
+        max_length, stride: of the windows.
+        part: a number by which windows of several splits are told apart.
+        training: leave out what cannot be learned from.
+    """
+    windows = split.map(
+        partial(
+            window_batch,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            stride=stride,
+            part=part,
+        ),
+        batched=True,
+        with_indices=True,
+        remove_columns=split.column_names,
+        desc="Tokens",
+    )
+    aligned, examples = np.array(windows["aligned"][:], bool), np.array(windows["example"][:])
+    if not aligned.all():
+        wrong = np.unique(examples[~aligned])
+        row = split[int(wrong[0])]
+        logger.warning(
+            "%d of %d answers are no whole tokens, such as %r in row %d%s",
+            *(
+                len(wrong),
+                len(split),
+                row["answers"][0],
+                row["index"],
+                "; their questions are left out" if training else "",
+            ),
+        )
+        if training:
+            windows = windows.select(np.flatnonzero(~np.isin(examples, wrong)))
+    return windows.remove_columns("aligned")
+
+
+def window_batch(
+    rows: dict[str, list],
+    indices: list[int],
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    stride: int,
+    part: int,
+) -> dict[str, list]:
+    windows = encode_pairs(tokenizer, rows["question"], rows["context"], max_length, stride)
+    new: dict[str, list] = {name: [] for name in ("start_positions", "end_positions", "aligned")}
+    for window, example in enumerate(windows["example"]):
+        answer = rows["answers"][example][:1]
+        start = rows["starts"][example][0] if answer else 0
+        first, last = find_tokens(
+            windows["offsets"][window], windows["in_context"][window], start, len(answer[0]) if answer else 0
+        )
+        offsets = windows["offsets"][window]
+        there = rows["context"][example][offsets[first][0] : offsets[last][1]]
+        new["start_positions"].append(first)
+        new["end_positions"].append(last)
+        new["aligned"].append(first == 0 or there.split() == answer[0].split())
+    windows |= new
+    windows["example"] = [indices[example] for example in windows["example"]]
+    windows["part"] = [part] * len(windows["example"])
+    windows["length"] = [len(ids) for ids in windows["input_ids"]]
+    return windows
+
+
+def find_tokens(offsets: list[list[int]], in_context: list[int], start: int, length: int) -> tuple[int, int]:
+    """The first and the last token of the characters `start` to `start + length` of the context, or (0, 0) where not all are in the window."""
+    places = [place for place, inside in enumerate(in_context) if inside]
+    if not length or not places or offsets[places[0]][0] > start or offsets[places[-1]][1] < start + length:
+        return 0, 0
+    first = next(place for place in places if offsets[place][1] > start)
+    last = next(place for place in reversed(places) if offsets[place][0] < start + length)
+    return first, last
+
+
+class WindowCollator:
+    """Pads the windows of a batch to the longest of them, on the right, so that places stay what they are.
+
+    Args:
+        tokenizer: of the windows.
+        length: pad to so many tokens instead.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, length: int | None = None):
+        self.tokenizer, self.length = tokenizer, length
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
+        to = {"padding": "max_length", "max_length": self.length} if self.length else {}
+        batch = dict(
+            self.tokenizer.pad(
+                [{name: row[name] for name in names} for row in rows], padding_side="right", return_tensors="pt", **to
+            )
+        )
+        length = batch["input_ids"].shape[1]
+        for name, nothing in (("in_context", 0), ("offsets", [0, 0])):
+            batch[name] = torch.tensor([row[name] + [nothing] * (length - len(row[name])) for row in rows])
+        for name in ("start_positions", "end_positions", "example", "part"):
+            batch[name] = torch.tensor([row[name] for row in rows])
+        return batch
+
+
+def make_reduce(max_answer: int = MAX_ANSWER) -> Callable[[dict, Any], tuple[dict, dict]]:
+    """A function from a batch and the model's outputs to rows that are small: see `Answers`."""
+
+    def reduce(batch: dict, outputs: Any) -> tuple[dict, dict]:
+        start, end = outputs["start_logits"].float(), outputs["end_logits"].float()
+        inside = batch["in_context"].bool()
+        scores = score_spans(start, end, inside, max_answer)
+        best, places = best_spans(scores, KEPT)
+        naive = torch.stack([each.argmax(1) for each in (start, end)], -1)
+        first, last = batch["start_positions"], batch["end_positions"]
+        gold = (start.gather(1, first[:, None]) + end.gather(1, last[:, None]))[:, 0]
+        losses = [
+            torch.nn.functional.cross_entropy(logits, place, reduction="none")
+            for logits, place in ((start, first), (end, last))
+        ]
+        rows = {
+            "scores": best.clamp(min=NOWHERE),
+            "spans": spans_of(places, batch["offsets"]),
+            "null": start[:, 0] + end[:, 0],
+            "gold": torch.where(first > 0, gold, NOWHERE),
+            "partitions": torch.stack([(scores / t).flatten(1).logsumexp(1) for t in TEMPERATURES], 1),
+            "naive": spans_of(naive[:, None], batch["offsets"])[:, 0],
+            "loss": torch.stack(losses).mean(0),
+        }
+        return rows, {"example": batch["example"], "part": batch["part"], "begin": begin_of(batch)}
+
+    return reduce
+
+
+def begin_of(batch: dict) -> torch.Tensor:
+    """`(windows,)`: the character of the context at which a window begins."""
+    return batch["offsets"][..., 0].masked_fill(batch["in_context"] == 0, torch.iinfo(torch.int64).max).min(1).values
+
+
+class Answers(NamedTuple):
+    """What the windows say of each question, from rows of `make_reduce`.
+
+    Args:
+        texts: the best answers.
+        spans: `(questions, 2)`, where they are in their contexts.
+        scores: `(questions,)` of the best spans.
+        null: `(questions,)`, the least score of no answer, over the windows.
+        gold: `(questions,)`, the score of the annotated answer.
+        partitions: `(questions, len(TEMPERATURES))`, the logarithm of the sum of all spans' exponentials.
+        windows: `(questions,)`, how many there are.
+    """
+
+    texts: list[str]
+    spans: np.ndarray
+    scores: np.ndarray
+    null: np.ndarray
+    gold: np.ndarray
+    partitions: np.ndarray
+    windows: np.ndarray
+
+
+def join_windows(evaluation: Any, contexts: list[str]) -> Answers:
+    """The best span over all windows of each question.
+
+    Args:
+        evaluation: predictions and references of all windows, in any order.
+        contexts: of the questions.
+    """
+    rows, owners = evaluation.predictions, evaluation.label_ids["example"].astype(int)
+    best_window = np.full(len(contexts), -1)
+    for window in np.argsort(rows["scores"][:, 0], kind="stable"):
+        best_window[owners[window]] = window
+    if (best_window < 0).any():
+        raise ValueError(f"question {int(np.argmin(best_window))} has no window in this evaluation")
+    spans = np.array(
+        [trim(context, *map(int, rows["spans"][window, 0])) for context, window in zip(contexts, best_window)]
+    ).reshape(-1, 2)
+    null, gold = np.full(len(contexts), np.inf), np.full(len(contexts), NOWHERE)
+    np.minimum.at(null, owners, rows["null"])
+    np.maximum.at(gold, owners, rows["gold"])
+    partitions = np.full((len(contexts), len(TEMPERATURES)), -np.inf)
+    np.logaddexp.at(partitions, owners, rows["partitions"])
+    return Answers(
+        texts=[context[start:end] for context, (start, end) in zip(contexts, spans)],
+        spans=spans,
+        scores=rows["scores"][best_window, 0],
+        null=null,
+        gold=gold,
+        partitions=partitions,
+        windows=np.bincount(owners, minlength=len(contexts)),
+    )
+
+
+def fit_temperature(answers: Answers) -> float:
+    """That of `TEMPERATURES` under which the annotated answers are likeliest (Guo et al. 2017); 1 where none was found."""
+    found = answers.gold > NOWHERE / 2
+    if not found.any():
+        return 1.0
+    losses = [
+        np.mean(answers.partitions[found, place] - answers.gold[found] / temperature)
+        for place, temperature in enumerate(TEMPERATURES)
+    ]
+    return TEMPERATURES[int(np.argmin(losses))]
+
+
+def probabilities(answers: Answers, temperature: float) -> np.ndarray:
+    """`(questions,)`: of the best spans."""
+    return np.exp(answers.scores / temperature - answers.partitions[:, TEMPERATURES.index(temperature)])
+
+
+def make_compute(splits: dict[int, Dataset]) -> Callable[[Any], dict[str, float]]:
+    """A function from rows of `make_reduce` to exact match, F1, the mean loss of a window and the temperature of the scores.
+
+    Args:
+        splits: rows of `load_questions`, by the `part` of their windows.
+    """
+
+    def compute(evaluation: Any) -> dict[str, float]:
+        split = splits[int(evaluation.label_ids["part"][0])]
+        answers = join_windows(evaluation, split["context"][:])
+        scores = AnswerScores().compute(predictions=answers.texts, references=split["answers"][:])
+        return scores | {"loss": float(evaluation.predictions["loss"].mean()), "temperature": fit_temperature(answers)}
+
+    return compute

@@ -1,0 +1,104 @@
+import json
+
+import pytest
+from question_answering_rows import make_row, save_rows
+
+from hf_recipes.question_answering.data import load_questions
+
+
+def rows(number: int, **changes) -> list[dict]:
+    return [make_row(n) | changes for n in range(number)]
+
+
+def test_a_validation_split_becomes_the_test_and_articles_stay_together(tmp_path):
+    folder = save_rows(tmp_path / "data", train=rows(200), validation=rows(10))
+    data = load_questions(str(folder), seed=3)
+    assert data.tested_on == "its validation split" and len(data.splits["test"]) == 10
+    titles = {name: set(data.splits[name]["title"]) for name in ("train", "validation")}
+    assert not titles["train"] & titles["validation"] and 10 <= len(data.splits["validation"]) <= 40
+    assert sorted(data.splits["train"]["index"][:] + data.splits["validation"]["index"][:]) == list(range(200))
+    few = load_questions(str(folder), seed=3, train_questions=7)
+    assert len(few.splits["train"]) == 7 and few.splits["validation"]["index"] == data.splits["validation"]["index"]
+    with pytest.raises(ValueError, match="--train_questions is 999"):
+        load_questions(str(folder), train_questions=999)
+
+
+def test_squads_nested_form_gives_the_same_rows(tmp_path):
+    flat = rows(60)
+    articles = [
+        {
+            "title": row["title"],
+            "paragraphs": [
+                {
+                    "context": row["context"],
+                    "qas": [
+                        {
+                            "id": row["id"],
+                            "question": row["question"],
+                            "answers": [
+                                {"text": text, "answer_start": start}
+                                for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"])
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+        for row in flat
+    ]
+    (tmp_path / "nested").mkdir()
+    for name in ("train-v1.1", "dev-v1.1"):
+        (tmp_path / f"nested/{name}.json").write_text(json.dumps({"version": "1.1", "data": articles}))
+    nested = load_questions(str(tmp_path / "nested"))
+    loaded = load_questions(str(save_rows(tmp_path / "flat", train=flat, validation=flat)))
+    for name in ("train", "validation", "test"):
+        assert nested.splits[name].to_dict() == loaded.splits[name].to_dict()
+    del articles[3]["paragraphs"][0]["qas"][0]["question"]
+    (tmp_path / "nested/train-v1.1.json").write_text(json.dumps({"data": articles}))
+    with pytest.raises(
+        ValueError, match=r"train-v1\.1\.json: article 3 is not in SQuAD's form \(KeyError\('question'\)"
+    ):
+        load_questions(str(tmp_path / "nested"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"question": " "}, r"row 2 of train \(id 2\): the question is empty"),
+        ({"context": ""}, r"row 2 of train \(id 2\): the context is empty"),
+        (
+            {"answers": {"text": ["Rome"], "answer_start": [0]}},
+            r"row 2 of train .*'Rome' is not at character 0 .*--drop_bad_answers",
+        ),
+        ({"answers": {"text": ["a"], "answer_start": [-1]}}, "is not at character -1"),
+        ({"answers": {"text": ["a", "b"], "answer_start": [0]}}, "2 answers and 1 starts"),
+    ],
+)
+def test_bad_rows_are_named(changes, message, tmp_path):
+    bad = [make_row(n) | (changes if n == 2 else {}) for n in range(40)]
+    folder = str(save_rows(tmp_path / "data", train=bad, validation=rows(3)))
+    with pytest.raises(ValueError, match=message):
+        load_questions(folder)
+
+
+def test_bad_answers_are_left_out_of_the_training_only_if_asked(tmp_path, caplog):
+    bad = [make_row(n) | ({"answers": {"text": ["Rome"], "answer_start": [0]}} if n == 2 else {}) for n in range(40)]
+    folder = str(save_rows(tmp_path / "data", train=bad, validation=rows(3)))
+    data = load_questions(folder, drop_bad_answers=True)
+    assert "1 questions of train are left out" in caplog.text
+    assert 2 not in {*data.splits["train"]["index"], *data.splits["validation"]["index"]}
+    folder = str(save_rows(tmp_path / "tested", train=rows(40), validation=bad))
+    with pytest.raises(ValueError, match="row 2 of validation"):
+        load_questions(folder, drop_bad_answers=True)  # a test is not made easier
+
+
+def test_other_forms_are_named(tmp_path):
+    folder = save_rows(tmp_path / "data", train=[{"question": "who", "text": "Ann"}] * 3)
+    with pytest.raises(ValueError, match="train has no column answers, context; it has question, text"):
+        load_questions(str(folder))
+
+
+def test_questions_without_answers_stay(tmp_path):
+    nothing = {"text": [], "answer_start": []}
+    folder = save_rows(tmp_path / "data", train=rows(30), validation=[make_row(0), make_row(1) | {"answers": nothing}])
+    assert load_questions(str(folder)).splits["test"]["answers"][:][1] == []

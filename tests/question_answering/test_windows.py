@@ -1,0 +1,188 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from hf_recipes.question_answering.data import FEATURES
+from hf_recipes.question_answering.pipeline_question_answering import best_spans, encode_pairs, score_spans, spans_of
+from hf_recipes.question_answering.windows import (
+    TEMPERATURES,
+    WindowCollator,
+    fit_temperature,
+    join_windows,
+    make_compute,
+    make_reduce,
+    make_windows,
+    probabilities,
+)
+
+
+def make_split(number: int = 12) -> Dataset:
+    generator = np.random.default_rng(0)
+    rows = {name: [] for name in FEATURES}
+    for n in range(number):
+        words = [
+            "".join(generator.choice(list("abcde"), generator.integers(1, 6))) for _ in range(generator.integers(5, 40))
+        ]
+        context, first = " ".join(words), int(generator.integers(0, len(words) - 3))
+        text = " ".join(words[first : first + 3])
+        start = len(" ".join(words[:first])) + bool(first)
+        for name, value in {"id": str(n), "title": f"article {n % 3}", "question": "xyz", "context": context, "answers": [text],
+                            "starts": [start], "index": n}.items():  # fmt: skip
+            rows[name].append(value)
+    return Dataset.from_dict(rows, features=FEATURES)
+
+
+def evaluate(windows, letters, logits_of, max_answer=30, batch_size=4):
+    """What the trainer gathers of batches in any order."""
+    order, collate, reduce = (
+        np.random.default_rng(1).permutation(len(windows)),
+        WindowCollator(letters),
+        make_reduce(max_answer),
+    )
+    parts = []
+    for start in range(0, len(order), batch_size):
+        batch = collate([windows[int(row)] for row in order[start : start + batch_size]])
+        first, last = logits_of(batch)
+        parts.append(reduce(batch, {"start_logits": first, "end_logits": last}))
+    return SimpleNamespace(
+        predictions={name: torch.cat([part[0][name] for part in parts]).numpy() for name in parts[0][0]},
+        label_ids={name: torch.cat([part[1][name] for part in parts]).numpy() for name in parts[0][1]},
+    )
+
+
+def logits_of_answers(batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sure of the answer where a window holds it, and of nothing elsewhere."""
+    return tuple(
+        8.0 * torch.nn.functional.one_hot(batch[name], batch["input_ids"].shape[1]).float()
+        for name in ("start_positions", "end_positions")
+    )
+
+
+@pytest.mark.parametrize("stride", [4, 20])
+def test_every_answer_is_in_a_window_and_comes_back_from_its_tokens(letters, stride):
+    split = make_split(40)
+    windows = make_windows(split, letters, max_length=100, stride=stride)
+    assert len(windows) > len(split) and max(windows["length"]) == 100
+    found = set()
+    for row in windows:
+        first, last = row["start_positions"], row["end_positions"]
+        if first:
+            context = split[row["example"]]["context"]
+            assert context[row["offsets"][first][0] : row["offsets"][last][1]] == split[row["example"]]["answers"][0]
+            found.add(row["example"])
+    missing = set(range(40)) - found  # only an answer longer than what windows share may be cut
+    longest = max(len(split[n]["answers"][0]) for n in missing) if missing else 0
+    assert not missing or (stride == 4 and longest > 4)
+    assert stride == 4 or not missing
+
+
+def test_answers_that_are_no_whole_tokens_are_left_out_of_the_training(letters, caplog):
+    split = make_split(3)
+    rows = split.to_dict()
+    rows["context"][1], rows["answers"][1], rows["starts"][1] = "so 1.5 x", ["5 x"], [5]
+    rows["context"][2], rows["answers"][2], rows["starts"][2] = "the ab", ["b"], [5]
+    letters_of = Dataset.from_dict(rows, features=FEATURES)
+    windows = make_windows(letters_of, letters, max_length=100, stride=4, training=True)
+    assert set(windows["example"]) == {0, 1, 2}  # letters are tokens here: every answer is whole
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    whole = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    windows = make_windows(letters_of, whole, max_length=100, stride=4, training=True)
+    assert set(windows["example"]) == {0, 1}
+    assert "1 of 3 answers are no whole tokens, such as 'b' in row 2; their questions are left out" in caplog.text
+    assert set(make_windows(letters_of, whole, max_length=100, stride=4)["example"]) == {0, 1, 2}
+
+
+def test_right_logits_give_right_answers_in_any_order(letters):
+    split = make_split()
+    windows = make_windows(split, letters, max_length=100, stride=24, part=1)
+    assert len(windows) > len(split)
+    evaluation = evaluate(windows, letters, logits_of_answers)
+    answers = join_windows(evaluation, split["context"][:])
+    assert answers.texts == [texts[0] for texts in split["answers"]]
+    assert answers.windows.sum() == len(windows) and [list(span) for span in answers.spans] == [
+        [start[0], start[0] + len(text[0])] for start, text in zip(split["starts"], split["answers"])
+    ]
+    scores = make_compute({1: split})(evaluation)
+    assert scores["exact_match"] == scores["f1"] == 100 and scores["loss"] < 0.1
+    with pytest.raises(ValueError, match="question 12 has no window"):
+        join_windows(evaluation, [*split["context"][:], "more"])
+
+
+def test_spans_are_scored_as_by_hand():
+    generator = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 3, 9, generator=generator)
+    inside = torch.rand(3, 9, generator=generator) < 0.8
+    scores = score_spans(start, end, inside, 4)
+    for window, first, length in np.ndindex(3, 9, 4):
+        last = first + length
+        allowed = last < 9 and inside[window, first] and inside[window, last]
+        expected = start[window, first] + end[window, last] if allowed else -torch.inf
+        assert scores[window, first, length] == expected
+    best, places = best_spans(scores, 2)
+    flat = scores.flatten(1)
+    assert best.equal(flat.sort(descending=True).values[:, :2])
+    for window in range(3):
+        first, last = places[window, 0].tolist()
+        assert scores[window, first, last - first] == best[window, 0] and last - first < 4
+
+
+def test_probabilities_are_those_among_all_spans_of_all_windows(letters):
+    """A long context in windows that share nothing has the spans of one window that holds it, but those over a cut."""
+    split = make_split(2)
+    windows = make_windows(split, letters, max_length=400, stride=24)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 400, generator=generator)
+    evaluation = evaluate(
+        windows,
+        letters,
+        lambda batch: [each[: batch["input_ids"].shape[1]].expand(len(batch["input_ids"]), -1) for each in logits],
+    )
+    answers = join_windows(evaluation, split["context"][:])
+    for number, row in enumerate(windows):
+        count = len(row["input_ids"])
+        start, end = (each[:count][None] for each in logits)
+        scores = score_spans(start, end, torch.tensor([row["in_context"]]).bool(), 30)
+        for temperature in (1.0, 2.0):
+            expected = (scores / temperature).flatten().softmax(0).max().item()
+            assert probabilities(answers, temperature)[number] == pytest.approx(expected, rel=1e-5)
+    assert fit_temperature(answers) in TEMPERATURES
+    flat = answers._replace(gold=np.full(2, -1e9))
+    assert fit_temperature(flat) == 1.0  # nothing to fit to
+
+
+def test_the_temperature_is_that_of_the_logits(letters):
+    """Answers drawn by the probabilities at temperature 2 of random logits are likeliest at 2."""
+    generator = torch.Generator().manual_seed(0)
+    scores = 4 * torch.randn(4000, 20, generator=generator)
+    drawn = torch.multinomial((scores / 2).softmax(1), 1, generator=generator)
+    partitions = torch.stack([(scores / t).logsumexp(1) for t in TEMPERATURES], 1)
+    answers = SimpleNamespace(gold=scores.gather(1, drawn)[:, 0].numpy(), partitions=partitions.numpy())
+    assert fit_temperature(answers) == 2.0
+
+
+def test_offsets_are_characters_of_the_context(letters):
+    contexts = ["ab  cd, e", "x" * 30]
+    windows = encode_pairs(letters, ["who?", "what is it"], contexts, max_length=92, stride=4)
+    for example, offsets, inside in zip(windows["example"], windows["offsets"], windows["in_context"]):
+        pieces = [contexts[example][start:end] for (start, end), within in zip(offsets, inside) if within]
+        assert all(pieces) and "".join(pieces) in contexts[example].replace(" ", "")
+        assert all(place == [0, 0] for place, within in zip(offsets, inside) if not within)
+    long = encode_pairs(letters, ["y " * 200], ["ab"], max_length=92, stride=4)
+    assert sum(not within for within in long["in_context"][0]) == 64 + 3  # the question is cut
+    with pytest.raises(ValueError, match=r"windows of 80 tokens leave 13 for the context .* cannot share 13"):
+        encode_pairs(letters, ["a"], ["b"], max_length=80, stride=13)
+
+
+def test_spans_beyond_a_window_have_no_place():
+    offsets = torch.tensor([[[0, 0], [0, 2], [3, 5]]])
+    assert spans_of(torch.tensor([[[1, 2], [2, 9]]]), offsets).tolist() == [[[0, 5], [3, 5]]]
