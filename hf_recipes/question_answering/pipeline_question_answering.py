@@ -93,7 +93,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         # a model may read less at once
         limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", max_length))
         max_length = min(max_length, *(limit for limit in limits if limit))
-        stride = min(STRIDE, max_length // 3) if stride is None else stride
+        stride = max(0, min(STRIDE, (max_length - MAX_QUESTION) // 2)) if stride is None else stride
         windows = encode_pairs(self.tokenizer, [question], [context], max_length, stride)
         number = len(windows["input_ids"])
         if number > max_windows:
