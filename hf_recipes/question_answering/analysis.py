@@ -50,7 +50,8 @@ def analyse(
             },
             "calibration_error": calibration_error(likely, exact),
             "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), exact),
-            "test_questions": len(split),
+            "train_examples": len(data.splits["train"]),
+            "test_examples": len(split),
             "examples": describe_examples(f1, exact, articles),
         },
     )
