@@ -38,3 +38,4 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/transfer_learning.py
 	$(BIN)/python benchmarks/super_resolution.py
 	$(BIN)/python benchmarks/ner.py
+	$(BIN)/python benchmarks/question_answering.py

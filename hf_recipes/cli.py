@@ -4,6 +4,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -221,9 +222,12 @@ def tag_texts(args: argparse.Namespace) -> int:
     from .ner.head import tags_of
     from .ner.labels import read_table, types_of
     from .ner.windows import find_entities
+    from .pretrained import check_weights
 
     silence_transformers()
-    model = AutoModelForTokenClassification.from_pretrained(args.model).to(args.device).eval()
+    model, info = AutoModelForTokenClassification.from_pretrained(args.model, output_loading_info=True)
+    check_weights(model, info["missing_keys"], args.model, head_is_new=False)
+    model = model.to(args.device).eval()
     tokenizer = AutoTokenizer.from_pretrained(args.model, add_prefix_space=True)
     label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 
@@ -348,9 +352,11 @@ def answer_questions(args: argparse.Namespace) -> int:
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
     from . import QuestionAnsweringPipeline
+    from .pretrained import check_weights
 
     silence_transformers()
-    model = AutoModelForQuestionAnswering.from_pretrained(args.model)
+    model, info = AutoModelForQuestionAnswering.from_pretrained(args.model, output_loading_info=True)
+    check_weights(model, info["missing_keys"], args.model, head_is_new=False)
     answer = QuestionAnsweringPipeline(
         model=model, tokenizer=AutoTokenizer.from_pretrained(args.model), device=args.device
     )
@@ -367,7 +373,12 @@ def answer_questions(args: argparse.Namespace) -> int:
 
 
 def read_text(text_or_file: str) -> str:
-    return Path(text_or_file).read_text() if os.path.isfile(text_or_file) else text_or_file
+    """A file's text, or the text itself. One word with a suffix or a slash that is no file is a mistyped name."""
+    if os.path.isfile(text_or_file):
+        return Path(text_or_file).read_text()
+    if len(text_or_file.split()) == 1 and ("/" in text_or_file or re.search(r"\.[a-z]+$", text_or_file)):
+        raise FileNotFoundError(f"no such file: {text_or_file}")
+    return text_or_file
 
 
 def run_studies(args: argparse.Namespace) -> int:

@@ -70,7 +70,8 @@ def check_weights(model: PreTrainedModel, missing: Iterable[str], source: str, h
 
 def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """The most tokens that a model reads at once."""
-    return min(getattr(config, "max_position_embeddings", None) or 10**9, tokenizer.model_max_length)
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    return min(positions if positions > 0 else 10**9, tokenizer.model_max_length)  # XLNet's -1 is no limit
 
 
 def find_head(model: PreTrainedModel) -> tuple[str, nn.Linear]:

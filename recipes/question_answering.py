@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from datasets import Dataset
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel, set_seed
 
 from hf_recipes import QuestionAnsweringPipeline
@@ -17,7 +18,7 @@ from hf_recipes.lora import add_lora
 from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
 from hf_recipes.question_answering.analysis import analyse
 from hf_recipes.question_answering.card import make_card
-from hf_recipes.question_answering.data import load_questions
+from hf_recipes.question_answering.data import LoadedQuestions, load_questions
 from hf_recipes.question_answering.model import keep_layers
 from hf_recipes.question_answering.trainer import QuestionAnsweringTrainer
 from hf_recipes.question_answering.windows import WindowCollator, make_compute, make_reduce, make_windows
@@ -79,7 +80,21 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
         name: make_windows(data.splits[name], tokenizer, part=part, training=name == "train", **sizes)
         for part, name in enumerate(PARTS)
     }
-    trainer = QuestionAnsweringTrainer(
+    splits = dict(enumerate(data.splits[name] for name in PARTS))
+    trainer = make_trainer(recipe, args, splits, windows, data, tokenizer)
+    report = partial(analyse, data=data, sample=recipe.sensitivity, **sizes)
+    return run(trainer, recipe, windows["test"], report)
+
+
+def make_trainer(
+    recipe: QuestionAnsweringArguments,
+    args: RecipeTrainingArguments,
+    splits: dict[int, Dataset],
+    windows: dict[str, Dataset],
+    data: LoadedQuestions,
+    tokenizer: Any,
+) -> QuestionAnsweringTrainer:
+    return QuestionAnsweringTrainer(
         model=make_model(recipe),
         args=args,
         card=make_card(recipe, data),
@@ -87,20 +102,27 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
         eval_dataset=windows["validation"],
         data_collator=WindowCollator(tokenizer),
         processing_class=tokenizer,
-        compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS))),
+        compute_metrics=make_compute(splits),
         reduce=make_reduce(recipe.max_answer_length),
         pipeline_class=QuestionAnsweringPipeline,
     )
-    report = partial(analyse, data=data, sample=recipe.sensitivity, max_answer=recipe.max_answer_length, **sizes)
-    return run(trainer, recipe, windows["test"], report)
 
 
 def make_model(recipe: QuestionAnsweringArguments) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(recipe.model, num_labels=2)  # a start and an end
+    # the pipeline reads and answers as the model was tested
+    config.answer_window, config.answer_stride, config.answer_length = (
+        recipe.max_length,
+        recipe.stride,
+        recipe.max_answer_length,
+    )
     with errors_only():
         if recipe.scratch:
-            model = AutoModelForQuestionAnswering.from_config(AutoConfig.from_pretrained(recipe.model))
+            model = AutoModelForQuestionAnswering.from_config(config)
         else:
-            model, info = AutoModelForQuestionAnswering.from_pretrained(recipe.model, output_loading_info=True)
+            model, info = AutoModelForQuestionAnswering.from_pretrained(
+                recipe.model, config=config, output_loading_info=True, ignore_mismatched_sizes=True
+            )
             check_weights(model, info["missing_keys"], recipe.model, head_is_new=True)
     if recipe.layers:
         keep_layers(model, recipe.layers)

@@ -73,11 +73,13 @@ def options(**values) -> list[str]:
     return words
 
 
-def run_python(*words, env: dict | None = None, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
+def run_python(
+    *words, env: dict | None = None, check: bool = True, timeout: float = 300, **kwargs
+) -> subprocess.CompletedProcess:
     """A Python process of its own, with the output captured."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), **(env or {})}
     done = subprocess.run(
-        [sys.executable, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300, **kwargs
+        [sys.executable, *map(str, words)], env=environment, capture_output=True, text=True, timeout=timeout, **kwargs
     )
     assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done

@@ -9,21 +9,19 @@ import numpy as np
 from ..figures import ACCENT, INK, MUTED, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section
-from .data import LoadedQuestions
+from .data import LoadedQuestions, number_articles
 from .metrics import normalize, score_answer, score_answers
-from .sensitivity import ask_again
+from .sensitivity import ask_again, sentence_around
 from .windows import Answers, join_windows, probabilities
 
 CONTEXTS = ((0, 80, "up to 80 words"), (81, 120, "81 to 120"), (121, 160, "121 to 160"), (161, 220, "161 to 220"), (221, None, "221 or more"))  # fmt: skip
 ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8"), (9, None, "9 or more"))
 KINDS = ("how many", "how much", "how", "who", "whose", "when", "where", "which", "what", "why")
-ERRORS = ("elsewhere", "too short", "too long", "overlapping")
+ERRORS = ("elsewhere", "too short", "too long", "overlapping", "none given", "none to be given")
 BINS = 10  # of the calibration
 
 
-def analyse(
-    trainer, predictions, data: LoadedQuestions, sample: int, max_answer: int, max_length: int, stride: int
-) -> Report:
+def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length: int, stride: int) -> Report:
     """The report of a test.
 
     Args:
@@ -31,13 +29,13 @@ def analyse(
         predictions: of `trainer.predict(windows of the test)`: rows of `make_reduce`.
         data: the questions.
         sample: test questions that are asked again of other contexts and in other windows (see `sensitivity`).
-        max_answer, max_length, stride: of the answers and windows.
+        max_length, stride: of the windows.
     """
     split = data.splits["test"]
     rows = {name: split[name][:] for name in ("question", "context", "answers", "starts", "title", "id")}
-    answers = join_windows(predictions, rows["context"])
+    answers = join_windows(predictions, rows["context"], may_be_none=not all(rows["answers"]))
     exact, f1 = score_answers(answers.texts, rows["answers"])
-    articles = np.unique(rows["title"], return_inverse=True)[1]
+    articles = number_articles(split)
     temperature = getattr(trainer.model.config, "answer_temperature", 1.0)
     likely = probabilities(answers, temperature)
     report = Report(
@@ -71,8 +69,8 @@ def analyse(
         ),
         Section(
             "By length of context and answer",
-            "F1 and the number of questions; the answer's length is that of the first annotation.",
-            figure=plot_heat_map(lengths, answer_lengths, f1),
+            "F1 and exact match, and the number of questions; the answer's length is that of the first annotation.",
+            figure=plot_heat_maps(lengths, answer_lengths, {"F1": f1, "exact match": exact}),
         ),
         Section("By length of the context", "", table("context", put(lengths, CONTEXTS), names_of(CONTEXTS))),
         Section("By length of the answer", "", table("answer", put(answer_lengths, ANSWERS), names_of(ANSWERS))),
@@ -84,11 +82,7 @@ def analyse(
             "Of the question's words of more than three letters.",
             table("shared", shared_words(rows), QUARTERS),
         ),
-        Section(
-            "Articles",
-            "The five worst and the five best with at least 30 questions.",
-            worst_and_best(rows["title"], exact, f1),
-        ),
+        *describe_articles(rows["title"], exact, f1),
         Section(
             "Calibration",
             f"Exact match against the score that the pipeline gives, at the temperature {temperature:g} that was fitted on validation "
@@ -99,7 +93,7 @@ def analyse(
         describe_errors(answers, rows, exact),
     ]
     if sample:
-        again = ask_again(trainer, split, sample, max_answer=max_answer, max_length=max_length, stride=stride)
+        again = ask_again(trainer, split, sample, max_length=max_length, stride=stride)
         report.measured["sensitivity"] = again
         report.sections += [
             Section(
@@ -187,14 +181,6 @@ def place_of(rows: dict[str, list]) -> list[str]:
     ]
 
 
-def sentence_around(context: str, start: int, end: int) -> str:
-    """The sentence that holds the characters `start` to `end`, or the sentences."""
-    ends = [match.end() for match in re.finditer(r"[.!?][\"')\]]*\s+(?=[A-Z0-9\"'(\[])", context)]
-    before = max((place for place in ends if place <= start), default=0)
-    after = min((place for place in ends if place >= end), default=len(context))
-    return context[before:after].strip()
-
-
 def shared_words(rows: dict[str, list]) -> list[str]:
     groups = []
     for question, context, texts, starts in zip(*(rows[name] for name in ("question", "context", "answers", "starts"))):
@@ -202,7 +188,8 @@ def shared_words(rows: dict[str, list]) -> list[str]:
         if not starts or not words:
             groups.append("none")
             continue
-        sentence = set(normalize(sentence_around(context, starts[0], starts[0] + len(texts[0]))).split())
+        first, end = sentence_around(context, starts[0], starts[0] + len(texts[0]))
+        sentence = set(normalize(context[first:end]).split())
         groups.append(quarter(len(words & sentence) / len(words)))
     return groups
 
@@ -235,10 +222,11 @@ def score_table(
     return rows
 
 
-def worst_and_best(titles: Sequence[str], exact: np.ndarray, f1: np.ndarray, least: int = 30) -> list[dict[str, Any]]:
+def describe_articles(titles: Sequence[str], exact: np.ndarray, f1: np.ndarray, least: int = 30) -> list[Section]:
+    """The worst and the best; no section where too few have a title and enough questions."""
     titles = np.array(titles)
     rows = []
-    for title in np.unique(titles):
+    for title in np.unique(titles[titles != ""]):
         chosen = titles == title
         if chosen.sum() >= least:
             rows.append(
@@ -250,12 +238,17 @@ def worst_and_best(titles: Sequence[str], exact: np.ndarray, f1: np.ndarray, lea
                 }
             )
     rows.sort(key=lambda row: row["F1"])
-    return rows[:5] + rows[max(5, len(rows) - 5) :]
+    text = f"The five worst and the five best with at least {least} questions."
+    return [Section("Articles", text, rows[:5] + rows[-5:])] if len(rows) >= 10 else []
 
 
 # -- errors ------------------------------------------------------------------------------------------
 def error_of(span: Sequence[int], starts: Sequence[int], texts: Sequence[str]) -> str:
     """Which of `ERRORS` a wrong span is, against the annotated answer that it shares most characters with."""
+    if not texts:
+        return "none to be given"
+    if span[0] == span[1]:
+        return "none given"
     golds = [(start, start + len(text)) for start, text in zip(starts, texts)]
     shared = [min(span[1], end) - max(span[0], start) for start, end in golds]
     best = int(np.argmax(shared))
@@ -273,8 +266,6 @@ def describe_errors(answers: Answers, rows: dict[str, list], exact: np.ndarray) 
     counts = dict.fromkeys(ERRORS, 0)
     for number in np.flatnonzero(exact == 0):
         texts, starts = rows["answers"][number], rows["starts"][number]
-        if not texts:
-            continue
         kind = error_of(answers.spans[number], starts, texts)
         counts[kind] += 1
         if (
@@ -282,44 +273,39 @@ def describe_errors(answers: Answers, rows: dict[str, list], exact: np.ndarray) 
             and len(answers.texts[number]) < 50
             and score_answer(answers.texts[number], texts)[1] < 0.7
         ):
-            examples[kind] = f"*{answers.texts[number]}* for *{texts[0]}* (question {rows['id'][number]})"
+            wanted = texts[0] if texts else "nothing"
+            examples[kind] = f"*{answers.texts[number] or 'nothing'}* for *{wanted}* (question {rows['id'][number]})"
     total = max(sum(counts.values()), 1)
     table = [
         {"error": kind, "questions": number, "share": f"{number / total:.0%}", "example": examples.get(kind, "")}
         for kind, number in counts.items()
+        if number or kind in ERRORS[:4]
     ]
     return Section("Errors", f"Of {total:,} answers that are not an annotated one, word by word.", table)
 
 
 # -- figures -----------------------------------------------------------------------------------------
-def plot_heat_map(contexts: Sequence[int], answers: Sequence[int], f1: np.ndarray):
+def plot_heat_maps(contexts: Sequence[int], answers: Sequence[int], scores: dict[str, np.ndarray]):
     columns, rows = names_of(CONTEXTS), names_of(ANSWERS)
     of_context, of_answer = np.array(put(contexts, CONTEXTS)), np.array(put(answers, ANSWERS))
-    means, counts = np.full((len(rows), len(columns)), np.nan), np.zeros((len(rows), len(columns)), int)
-    for place in np.ndindex(means.shape):
-        chosen = (of_answer == rows[place[0]]) & (of_context == columns[place[1]])
-        counts[place] = chosen.sum()
-        if chosen.any():
-            means[place] = 100 * f1[chosen].mean()
-    figure, axes = new_figure(1, 1, 6.5, 3.4)
-    axis = axes[0, 0]
-    image = axis.imshow(means, cmap="viridis", vmin=0, vmax=100, aspect="auto")
-    axis.set_xticks(range(len(columns)), columns, size=7)
-    axis.set_yticks(range(len(rows)), rows, size=7)
-    axis.set(xlabel="words of the context", ylabel="words of the answer")
-    for row, column in np.ndindex(means.shape):
-        if counts[row, column]:
-            color = "white" if means[row, column] < 60 else "black"
-            axis.text(
-                column,
-                row,
-                f"{means[row, column]:.0f}\nn={counts[row, column]}",
-                ha="center",
-                va="center",
-                size=7,
-                color=color,
-            )
-    figure.colorbar(image, label="F1")
+    figure, axes = new_figure(1, len(scores), 5.6, 3.4)
+    for axis, (name, values) in zip(axes[0], scores.items()):
+        means, counts = np.full((len(rows), len(columns)), np.nan), np.zeros((len(rows), len(columns)), int)
+        for place in np.ndindex(means.shape):
+            chosen = (of_answer == rows[place[0]]) & (of_context == columns[place[1]])
+            counts[place] = chosen.sum()
+            if chosen.any():
+                means[place] = 100 * values[chosen].mean()
+        image = axis.imshow(means, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+        axis.set_xticks(range(len(columns)), columns, size=7)
+        axis.set_yticks(range(len(rows)), rows, size=7)
+        axis.set(xlabel="words of the context", ylabel="words of the answer", title=name)
+        for row, column in np.ndindex(means.shape):
+            if counts[row, column]:
+                color = "white" if means[row, column] < 60 else "black"
+                text = f"{means[row, column]:.0f}\nn={counts[row, column]}"
+                axis.text(column, row, text, ha="center", va="center", size=7, color=color)
+    figure.colorbar(image, ax=list(axes[0]))
     return figure
 
 

@@ -12,6 +12,7 @@ from ..loading import check_shares, hub_revision, load_splits
 
 logger = logging.getLogger(__name__)
 
+MANY_ARTICLES = 20
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -78,6 +79,9 @@ def load_questions(
         splits = {name: flatten(split, name) for name, split in loaded.items()}
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits) or 'none'}; 'train' is needed")
+    if "test" in splits and not any(text for texts in splits["test"]["answers"][:] for text in texts):
+        logger.warning("The test split has no answers and is not used")
+        del splits["test"]
     chosen = {
         name: check_answers(splits[name], name, drop_bad_answers and name == "train")
         for name in ("train", "validation", "test")
@@ -101,16 +105,23 @@ def load_questions(
 def find_nested(folder: Path) -> dict[str, Dataset]:
     """Splits from files in SQuAD's nested form, by the beginnings of their names."""
     names = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-    splits = {}
+    files: dict[str, Path] = {}
     for file in sorted(folder.glob("*.json")):
         split = next((names[start] for start in names if file.name.startswith(start)), None)
         with file.open() as stream:
             if split is None or not stream.read(64).lstrip().startswith("{"):
                 continue
-        table = json.loads(file.read_text())
+        try:
+            table = json.loads(file.read_text())
+        except json.JSONDecodeError:
+            continue  # a row a line, which `load_dataset` reads
         if isinstance(table.get("data"), list):
-            splits[split] = unfold(table["data"], file)
-    return splits
+            if split in files:
+                raise ValueError(
+                    f"{files[split]} and {file} are both the {split} split; leave one of them in the folder"
+                )
+            files[split] = file
+    return {split: unfold(json.loads(file.read_text())["data"], file) for split, file in files.items()}
 
 
 def unfold(articles: list[dict[str, Any]], file: Path) -> Dataset:
@@ -121,7 +132,7 @@ def unfold(articles: list[dict[str, Any]], file: Path) -> Dataset:
                 for question in paragraph["qas"]:
                     answers = question.get("answers") or []
                     rows["id"].append(str(question["id"]))
-                    rows["title"].append(article.get("title", ""))
+                    rows["title"].append(article.get("title") or "")
                     rows["question"].append(question["question"])
                     rows["context"].append(paragraph["context"])
                     rows["answers"].append([answer["text"] for answer in answers])
@@ -140,14 +151,17 @@ def flatten(split: Dataset, name: str) -> Dataset:
             f"{name} has no column {', '.join(sorted(missing))}; it has {', '.join(split.column_names)}. Rows of SQuAD's form have context, "
             "question, and answers with text and answer_start"
         )
-    answers = split["answers"][:]
-    if answers and not (isinstance(answers[0], dict) and {"text", "answer_start"} <= answers[0].keys()):
-        raise ValueError(f"row 0 of {name}: answers is {answers[0]!r}; it has text and answer_start, both lists")
+    answers = [answer or {"text": [], "answer_start": []} for answer in split["answers"][:]]
+    for row, answer in enumerate(answers):
+        parts = [answer.get(part) for part in ("text", "answer_start")] if isinstance(answer, dict) else [None]
+        if not all(isinstance(part, list) for part in parts):
+            raise ValueError(f"row {row} of {name}: answers is {answer!r}; it has text and answer_start, both lists")
     rows = {column: split[column][:] for column in ("question", "context")}
     rows["id"] = (
         [str(each) for each in split["id"]] if "id" in split.column_names else [str(n) for n in range(len(split))]
     )
-    rows["title"] = split["title"][:] if "title" in split.column_names else [""] * len(split)
+    titles = split["title"] if "title" in split.column_names else [""] * len(split)
+    rows["title"] = [title or "" for title in titles]
     rows["answers"] = [list(each["text"]) for each in answers]
     rows["starts"] = [list(each["answer_start"]) for each in answers]
     return Dataset.from_dict(rows | {"index": list(range(len(split)))}, features=FEATURES)
@@ -190,16 +204,23 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
     return split
 
 
-def draw(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """The rest, and a share of the questions: whole articles, or whole contexts where articles have no titles or are too few."""
+def number_articles(split: Dataset) -> np.ndarray:
+    """`(questions,)`: the number of the article that a question is about, or of its context where titles are missing or few. Questions of
+    one are not independent."""
     titles = split["title"][:]
-    texts = titles if len(set(titles)) >= 20 else split["context"][:]
+    texts = titles if len(set(titles)) >= MANY_ARTICLES else split["context"][:]
     numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    if len(numbers) < 2:
-        raise ValueError(f"{len(split)} questions about {len(numbers)} context are too few to draw splits from")
-    groups = np.array([numbers[text] for text in texts])
-    order = np.random.default_rng(seed).permutation(len(numbers))
+    return np.array([numbers[text] for text in texts])
+
+
+def draw(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """The rest, and a share of the questions, whole articles (see `number_articles`)."""
+    groups = number_articles(split)
+    number = groups.max() + 1
+    if number < 2:
+        raise ValueError(f"{len(split)} questions about {number} context are too few to draw splits from")
+    order = np.random.default_rng(seed).permutation(number)
     sizes = np.cumsum(np.bincount(groups)[order])
-    count = min(int(np.searchsorted(sizes, share * len(split))) + 1, len(numbers) - 1)
+    count = min(int(np.searchsorted(sizes, share * len(split))) + 1, number - 1)
     drawn = np.isin(groups, order[:count])
     return split.select(np.flatnonzero(~drawn)), split.select(np.flatnonzero(drawn))

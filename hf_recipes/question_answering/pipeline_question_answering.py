@@ -1,5 +1,6 @@
 """The answer to a question as a span of a context, in one call. This file travels to the Hub with the weights."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,9 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     or a list, data set or generator of such. Contexts longer than the model reads at once are read in windows that overlap, and the best span
     of all windows is the answer: `context[start:end] == answer`.
 
-    The score is the probability of the span among all spans of the context, at the temperature that the recipe fitted on validation questions
-    (`config.answer_temperature`; 1 where there is none).
+    The score is the probability of the span among all spans of all windows, at the temperature that the recipe fitted on validation questions
+    (`config.answer_temperature`; 1 where there is none). Windows and answers are as long as those that the model was tested with
+    (`config.answer_window`, `config.answer_stride`, `config.answer_length`), or as BERT's authors had them.
 
     Args of a call:
         top_k (`int`): answers to give, the likeliest first; a list where it is more than 1.
@@ -47,7 +49,10 @@ class QuestionAnsweringPipeline(ChunkPipeline):
 
     def __call__(self, *args, question: Any = None, context: Any = None, **kwargs) -> Any:
         if question is None and context is None:
-            return super().__call__(*args, **kwargs)
+            rows = args[0] if len(args) == 1 else None
+            if hasattr(rows, "column_names"):  # a data set of `datasets`
+                args = ([{"question": row["question"], "context": row["context"]} for row in rows],)
+            return [] if rows == [] else super().__call__(*args, **kwargs)
         if args or question is None or context is None:
             raise ValueError("give question= and context= together, or dictionaries that hold both")
         alone = isinstance(question, str) and isinstance(context, str)
@@ -56,6 +61,8 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             each * len(other) if len(each) == 1 else each
             for each, other in ((questions, contexts), (contexts, questions))
         )
+        if not questions and not contexts:
+            return []
         if len(questions) != len(contexts):
             raise ValueError(f"{len(questions)} questions and {len(contexts)} contexts; give as many, or one of them")
         pairs = [{"question": each, "context": other} for each, other in zip(questions, contexts)]
@@ -81,7 +88,11 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         )
 
     def preprocess(
-        self, inputs: dict[str, str], max_length: int = MAX_LENGTH, stride: int | None = None, max_windows: int = 1000
+        self,
+        inputs: dict[str, str],
+        max_length: int | None = None,
+        stride: int | None = None,
+        max_windows: int = 1000,
     ):
         for name in ("question", "context"):
             text = inputs.get(name) if isinstance(inputs, dict) else None
@@ -90,12 +101,18 @@ class QuestionAnsweringPipeline(ChunkPipeline):
                     f"the {name} is {text!r}; a dictionary with a question and a context that are not empty is needed"
                 )
         question, context = inputs["question"], inputs["context"]
-        # a model may read less at once
-        limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", max_length))
-        max_length = min(max_length, *(limit for limit in limits if limit))
+        config = self.model.config
+        if max_length is None:
+            max_length = getattr(config, "answer_window", MAX_LENGTH)
+            stride = getattr(config, "answer_stride", None) if stride is None else stride
+        # a model may read less at once; XLNet's -1 is no limit
+        limits = (self.tokenizer.model_max_length, getattr(config, "max_position_embeddings", None))
+        max_length = min(max_length, *(limit for limit in limits if limit and limit > 0))
         stride = max(0, min(STRIDE, (max_length - MAX_QUESTION) // 2)) if stride is None else stride
         windows = encode_pairs(self.tokenizer, [question], [context], max_length, stride)
         number = len(windows["input_ids"])
+        if not any(map(any, windows["in_context"])):
+            raise ValueError(f"the context {context[:40]!r} holds no token for this model")
         if number > max_windows:
             raise ValueError(
                 f"the context needs {number} windows of {max_length} tokens, more than max_windows={max_windows}"
@@ -105,13 +122,12 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             inputs = {name: torch.tensor([values[window]]) for name, values in windows.items()}
             yield {**inputs, "context": context, "is_last": window == number - 1}
 
-    def _forward(self, model_inputs: dict, top_k: int = 1, max_answer_length: int = MAX_ANSWER) -> dict[str, Any]:
+    def _forward(self, model_inputs: dict, top_k: int = 1, max_answer_length: int | None = None) -> dict[str, Any]:
         """What is likely in each window, so that nothing as large as its logits is kept."""
         kept = {name: model_inputs.pop(name) for name in ("offsets", "in_context", "context", "is_last")}
         outputs = self.model(**model_inputs)
-        scores = score_spans(
-            outputs.start_logits.float(), outputs.end_logits.float(), kept["in_context"].bool(), max_answer_length
-        )
+        most = max_answer_length or getattr(self.model.config, "answer_length", MAX_ANSWER)
+        scores = score_spans(outputs.start_logits.float(), outputs.end_logits.float(), kept["in_context"].bool(), most)
         best, places = best_spans(scores, top_k)
         temperature = getattr(self.model.config, "answer_temperature", 1.0)
         first = model_inputs["attention_mask"].int().argmax(1, keepdim=True)
@@ -131,28 +147,36 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         context = windows[0]["context"]
         context = context if isinstance(context, str) else context[0]
         temperature = getattr(self.model.config, "answer_temperature", 1.0)
-        found: dict[tuple[int, int], float] = {}
+        best: dict[tuple[int, int], float] = {}  # of the copies of a span in several windows
+        weight: dict[tuple[int, int], float] = {}  # logarithm of the sum of all copies
         for window in windows:
-            for score, span in zip(window["scores"].flatten().tolist(), window["spans"].reshape(-1, 2).tolist()):
-                start, end = trim(context, *span)
-                if score > found.get((start, end), -float("inf")):
-                    found[start, end] = score
-        partition = torch.cat([window["partition"].flatten() for window in windows]).logsumexp(0)
+            for score, place in zip(window["scores"].flatten().tolist(), window["spans"].reshape(-1, 2).tolist()):
+                if score > -float("inf"):
+                    span = trim(context, *place)
+                    best[span] = max(score, best.get(span, score))
+                    weight[span] = add_logs(score / temperature, weight.get(span))
+        partition = torch.cat([window["partition"].flatten() for window in windows]).logsumexp(0).item()
         if handle_impossible_answer:
             null = min(window["null"].flatten().min().item() for window in windows)
-            partition = torch.logaddexp(partition, torch.tensor(null / temperature))
-            found[0, 0] = null
-        ranked = sorted(found.items(), key=lambda item: -item[1])[:top_k]
+            best[0, 0], weight[0, 0] = null, null / temperature
+            partition = add_logs(partition, null / temperature)
         answers = [
             {
-                "score": min(1.0, (score / temperature - partition).exp().item()),
+                "score": min(1.0, math.exp(weight[start, end] - partition)),  # rounding may make it 1 and a little
                 "start": start,
                 "end": end,
                 "answer": context[start:end],
             }
-            for (start, end), score in ranked
+            for start, end in sorted(best, key=best.get, reverse=True)[:top_k]
         ]
         return answers if top_k > 1 else answers[0]
+
+
+def add_logs(first: float, second: float | None) -> float:
+    """log(exp(first) + exp(second)); the first where there is no second."""
+    if second is None:
+        return first
+    return max(first, second) + math.log1p(math.exp(-abs(first - second)))
 
 
 def encode_pairs(

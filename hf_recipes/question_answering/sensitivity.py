@@ -1,11 +1,16 @@
 """The same questions of other contexts and in other windows: what the length of what is read costs."""
 
+import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 
+from ..pretrained import longest_window
 from .data import FEATURES
 from .metrics import score_answers
 from .windows import join_windows, make_windows
@@ -14,40 +19,36 @@ SIZES = ((128, 32), (192, 64), (256, 64), (384, 128), (512, 128))
 AROUND = 2  # other paragraphs on each side
 
 
-def ask_again(trainer, split: Dataset, sample: int, *, max_answer: int, max_length: int, stride: int) -> dict[str, Any]:
+def ask_again(trainer, split: Dataset, sample: int, *, max_length: int, stride: int) -> dict[str, Any]:
     """Scores of questions that are drawn evenly from a split and asked again.
 
     Args:
         trainer: whose model is asked.
         split: rows of `load_questions`; questions without an answer are left out.
         sample: how many questions.
-        max_answer, max_length, stride: of the answers and windows.
+        max_length, stride: of the windows.
 
     Returns:
         `questions`, their number; `contexts` and `windows`, rows of tables.
     """
     answered = np.flatnonzero([bool(texts) for texts in split["answers"][:]])
     chosen = split.select(answered[np.linspace(0, len(answered) - 1, min(sample, len(answered))).astype(int)])
-    paragraphs = list(dict.fromkeys(split["context"][:]))
+    paragraphs, sizes = list(dict.fromkeys(split["context"][:])), {}
+    longest = longest_window(trainer.model.config, trainer.processing_class)
+    for length, shared in sorted({*SIZES, (max_length, stride)}):
+        if length <= longest:
+            sizes[length, shared] = ask(trainer, chosen, length, shared)
     contexts = []
     for name, rows in other_contexts(chosen, paragraphs).items():
-        scores = ask(trainer, rows, max_length, stride)
-        contexts.append(
-            {"context": name, "mean words": float(np.mean([len(each.split()) for each in rows["context"]])), **scores}
-        )
-    limit = getattr(trainer.model.config, "max_position_embeddings", max_length)
-    windows = [
-        {"tokens of a window": length, "shared": shared, **ask(trainer, chosen, length, shared)}
-        for length, shared in sorted({*SIZES, (max_length, stride)})
-        if length <= limit
-    ]
+        words = float(np.mean([len(each.split()) for each in rows["context"]]))
+        scores = sizes[max_length, stride] if name == "as it is" else ask(trainer, rows, max_length, stride)
+        contexts.append({"context": name, "mean words": words, **scores})
+    windows = [{"tokens of a window": length, "shared": shared, **scores} for (length, shared), scores in sizes.items()]
     return {"questions": len(chosen), "contexts": contexts, "windows": windows}
 
 
 def other_contexts(chosen: Dataset, paragraphs: list[str]) -> dict[str, Dataset]:
     """Rows with the same questions, whose contexts are made shorter or longer; the answers are moved with them."""
-    from .analysis import sentence_around
-
     makings: dict[str, list[tuple[str, int]]] = {
         "the sentence": [],
         "as it is": [],
@@ -57,8 +58,8 @@ def other_contexts(chosen: Dataset, paragraphs: list[str]) -> dict[str, Dataset]
     places = {text: number for number, text in enumerate(paragraphs)}
     for row in chosen:
         context, start = row["context"], row["starts"][0]
-        sentence = sentence_around(context, start, start + len(row["answers"][0]))
-        makings["the sentence"].append((sentence, context.index(sentence)))
+        first, end = sentence_around(context, start, start + len(row["answers"][0]))
+        makings["the sentence"].append((context[first:end], first))
         makings["as it is"].append((context, 0))
         makings["twice"].append((f"{context} {context}", 0))
         # far away, so that they are of other articles where the data are in order
@@ -82,15 +83,28 @@ def other_contexts(chosen: Dataset, paragraphs: list[str]) -> dict[str, Dataset]
     return made
 
 
+def sentence_around(context: str, start: int, end: int) -> tuple[int, int]:
+    """Where the sentence begins and ends that holds the characters `start` to before `end`, or the sentences."""
+    breaks = [match.end() for match in re.finditer(r"[.!?][\"')\]]*\s+(?=[A-Z0-9\"'(\[])", context)]
+    before = max((place for place in breaks if place <= start), default=0)
+    return before, min((place for place in breaks if place >= end), default=len(context))
+
+
+@torch.no_grad()
 def ask(trainer, rows: Dataset, max_length: int, stride: int) -> dict[str, Any]:
-    start = time.monotonic()
+    """By this process alone: the others wait for its report."""
+    start, model = time.monotonic(), trainer.model.eval()
     windows = make_windows(rows, trainer.processing_class, max_length=max_length, stride=stride)
-    compute, trainer.compute_metrics = trainer.compute_metrics, None
-    try:
-        predictions = trainer.predict(windows)
-    finally:
-        trainer.compute_metrics = compute
-    exact, f1 = score_answers(join_windows(predictions, rows["context"][:]).texts, rows["answers"][:])
+    parts = []
+    for batch in DataLoader(windows, trainer.args.per_device_eval_batch_size, collate_fn=trainer.data_collator):
+        batch = {name: value.to(model.device) for name, value in batch.items()}
+        parts.append(trainer.reduce(batch, model(**trainer.model_inputs(batch))))
+    predictions, references = (
+        {name: torch.cat([part[side][name].cpu() for part in parts]).numpy() for name in parts[0][side]}
+        for side in (0, 1)
+    )
+    answers = join_windows(SimpleNamespace(predictions=predictions, label_ids=references), rows["context"][:])
+    exact, f1 = score_answers(answers.texts, rows["answers"][:])
     return {
         "windows": len(windows),
         "exact match": 100 * float(exact.mean()),

@@ -4,13 +4,17 @@ from ..training import RecipeTrainer
 
 
 class QuestionAnsweringTrainer(RecipeTrainer):
-    """A `RecipeTrainer` whose model learns from each validation at which temperature its scores are probabilities.
+    """A `RecipeTrainer` whose model keeps the temperature at which its scores are probabilities, as fitted on the validation questions.
 
     Spans of all windows of a question are compared by `windows.make_reduce` and `windows.make_compute`; only the best few of each window are
     kept, so that memory does not grow with logits.
     """
 
-    def evaluate(self, *args, **kwargs) -> dict[str, float]:
-        metrics = super().evaluate(*args, **kwargs)
-        self.model.config.answer_temperature = metrics["eval_temperature"]
-        return metrics
+    def train(self, *args, **kwargs):
+        output, state = super().train(*args, **kwargs), self.state
+        best = self.args.load_best_model_at_end and state.best_global_step
+        rows = {row["step"]: row for row in state.log_history if "eval_temperature" in row}
+        # none where it was killed before, or asked not to evaluate
+        chosen = rows.get(best or state.global_step) or self.evaluate()
+        self.model.config.answer_temperature = chosen["eval_temperature"]
+        return output

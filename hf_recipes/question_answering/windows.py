@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerFast
 
 from .metrics import AnswerScores
@@ -33,7 +33,8 @@ def make_windows(
     """Windows of `encode_pairs` for rows of `load_questions`, with `start_positions` and `end_positions`: the first and last token of the
     first answer, or the first token of the window (0) where the answer is not in it.
 
-    Answers that no span of tokens is equal to are counted in the log; their questions are left out of the training.
+    Answers that no span of tokens is equal to, or that no window holds whole, are counted in the log; their questions are left out of the
+    training.
 
     Args:
         split: the rows.
@@ -53,14 +54,16 @@ def make_windows(
         batched=True,
         with_indices=True,
         remove_columns=split.column_names,
+        features=window_features(tokenizer),
         desc="Tokens",
     )
     aligned, examples = np.array(windows["aligned"][:], bool), np.array(windows["example"][:])
-    if not aligned.all():
-        wrong = np.unique(examples[~aligned])
+    answered = np.flatnonzero([bool(texts) for texts in split["answers"][:]])
+    wrong = np.setdiff1d(answered, examples[aligned])
+    if len(wrong):
         row = split[int(wrong[0])]
         logger.warning(
-            "%d of %d answers are no whole tokens, such as %r in row %d%s",
+            "%d of %d answers are no whole tokens of a window, such as %r in row %d%s",
             *(
                 len(wrong),
                 len(split),
@@ -74,6 +77,22 @@ def make_windows(
     return windows.remove_columns("aligned")
 
 
+def window_features(tokenizer: PreTrainedTokenizerFast) -> Features:
+    """Of the rows of `make_windows`, in small numbers: there are many tokens."""
+    by_token = {"input_ids": "int32", "attention_mask": "int8", "token_type_ids": "int8", "in_context": "int8"}
+    lists = {
+        name: List(Value(kind))
+        for name, kind in by_token.items()
+        if name in (*tokenizer.model_input_names, "in_context")
+    }
+    numbers = ("start_positions", "end_positions", "example", "part", "length")
+    return Features(
+        lists
+        | {"offsets": List(List(Value("int32"))), "aligned": Value("bool")}
+        | {name: Value("int32") for name in numbers}
+    )
+
+
 def window_batch(
     rows: dict[str, list],
     indices: list[int],
@@ -85,16 +104,16 @@ def window_batch(
     windows = encode_pairs(tokenizer, rows["question"], rows["context"], max_length, stride)
     new: dict[str, list] = {name: [] for name in ("start_positions", "end_positions", "aligned")}
     for window, example in enumerate(windows["example"]):
-        answer = rows["answers"][example][:1]
-        start = rows["starts"][example][0] if answer else 0
-        first, last = find_tokens(
-            windows["offsets"][window], windows["in_context"][window], start, len(answer[0]) if answer else 0
-        )
-        offsets = windows["offsets"][window]
-        there = rows["context"][example][offsets[first][0] : offsets[last][1]]
+        context, offsets, start, end = rows["context"][example], windows["offsets"][window], 0, 0
+        if rows["answers"][example]:
+            start = rows["starts"][example][0]
+            start, end = trim(context, start, start + len(rows["answers"][example][0]))
+        first, last = find_tokens(offsets, windows["in_context"][window], start, end)
         new["start_positions"].append(first)
         new["end_positions"].append(last)
-        new["aligned"].append(first == 0 or there.split() == answer[0].split())
+        new["aligned"].append(
+            first > 0 and context[offsets[first][0] : offsets[last][1]].split() == context[start:end].split()
+        )
     windows |= new
     windows["example"] = [indices[example] for example in windows["example"]]
     windows["part"] = [part] * len(windows["example"])
@@ -102,13 +121,13 @@ def window_batch(
     return windows
 
 
-def find_tokens(offsets: list[list[int]], in_context: list[int], start: int, length: int) -> tuple[int, int]:
-    """The first and the last token of the characters `start` to `start + length` of the context, or (0, 0) where not all are in the window."""
+def find_tokens(offsets: list[list[int]], in_context: list[int], start: int, end: int) -> tuple[int, int]:
+    """The first and the last token of the characters `start` to before `end` of the context, or (0, 0) where not all are in the window."""
     places = [place for place, inside in enumerate(in_context) if inside]
-    if not length or not places or offsets[places[0]][0] > start or offsets[places[-1]][1] < start + length:
+    if start == end or not places or offsets[places[0]][0] > start or offsets[places[-1]][1] < end:
         return 0, 0
     first = next(place for place in places if offsets[place][1] > start)
-    last = next(place for place in reversed(places) if offsets[place][0] < start + length)
+    last = next(place for place in reversed(places) if offsets[place][0] < end)
     return first, last
 
 
@@ -158,7 +177,8 @@ def make_reduce(max_answer: int = MAX_ANSWER) -> Callable[[dict, Any], tuple[dic
             "scores": best.clamp(min=NOWHERE),
             "spans": spans_of(places, batch["offsets"]),
             "null": start[:, 0] + end[:, 0],
-            "gold": torch.where(first > 0, gold, NOWHERE),
+            # a span that is too long for an answer is not among those that probabilities are of
+            "gold": torch.where((first > 0) & (last - first < max_answer), gold, NOWHERE),
             "partitions": torch.stack([(scores / t).flatten(1).logsumexp(1) for t in TEMPERATURES], 1),
             "naive": spans_of(naive[:, None], batch["offsets"])[:, 0],
             "loss": torch.stack(losses).mean(0),
@@ -177,50 +197,56 @@ class Answers(NamedTuple):
     """What the windows say of each question, from rows of `make_reduce`.
 
     Args:
-        texts: the best answers.
+        texts: the best answers, empty where there is none.
         spans: `(questions, 2)`, where they are in their contexts.
-        scores: `(questions,)` of the best spans.
-        null: `(questions,)`, the least score of no answer, over the windows.
-        gold: `(questions,)`, the score of the annotated answer.
-        partitions: `(questions, len(TEMPERATURES))`, the logarithm of the sum of all spans' exponentials.
+        best, gold, partitions: `(questions, len(TEMPERATURES))`, logarithms of sums of exponentials of scores at each temperature: of the
+            best span in all windows, of the annotated answer (minus infinity where no window holds it), and of all spans.
         windows: `(questions,)`, how many there are.
     """
 
     texts: list[str]
     spans: np.ndarray
-    scores: np.ndarray
-    null: np.ndarray
+    best: np.ndarray
     gold: np.ndarray
     partitions: np.ndarray
     windows: np.ndarray
 
 
-def join_windows(evaluation: Any, contexts: list[str]) -> Answers:
+def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False) -> Answers:
     """The best span over all windows of each question.
 
     Args:
         evaluation: predictions and references of all windows, in any order.
         contexts: of the questions.
+        may_be_none: whether some have no answer: the least score of none over the windows then competes with the best span's.
     """
     rows, owners = evaluation.predictions, evaluation.label_ids["example"].astype(int)
-    best_window = np.full(len(contexts), -1)
+    chosen = np.full(len(contexts), -1)  # the window with the best span
     for window in np.argsort(rows["scores"][:, 0], kind="stable"):
-        best_window[owners[window]] = window
-    if (best_window < 0).any():
-        raise ValueError(f"question {int(np.argmin(best_window))} has no window in this evaluation")
-    spans = np.array(
-        [trim(context, *map(int, rows["spans"][window, 0])) for context, window in zip(contexts, best_window)]
-    ).reshape(-1, 2)
-    null, gold = np.full(len(contexts), np.inf), np.full(len(contexts), NOWHERE)
-    np.minimum.at(null, owners, rows["null"])
-    np.maximum.at(gold, owners, rows["gold"])
-    partitions = np.full((len(contexts), len(TEMPERATURES)), -np.inf)
-    np.logaddexp.at(partitions, owners, rows["partitions"])
+        chosen[owners[window]] = window
+    if (chosen < 0).any():
+        raise ValueError(f"question {int(np.argmin(chosen))} has no window in this evaluation")
+    places, scores = rows["spans"][chosen, 0].astype(int), rows["scores"][chosen, 0]
+    spans = np.array([trim(context, *place) for context, place in zip(contexts, places.tolist())]).reshape(-1, 2)
+    copies = (rows["spans"] == places[owners][:, None]).all(-1)  # of the best span, among those that each window keeps
+    has_gold = rows["gold"] > NOWHERE / 2
+    best, gold, partitions = np.full((3, len(contexts), len(TEMPERATURES)), -np.inf)
+    for place, temperature in enumerate(TEMPERATURES):
+        np.logaddexp.at(
+            best[:, place], owners[np.nonzero(copies)[0]], rows["scores"][copies].astype(float) / temperature
+        )
+        np.logaddexp.at(gold[:, place], owners[has_gold], rows["gold"][has_gold].astype(float) / temperature)
+    np.logaddexp.at(partitions, owners, rows["partitions"].astype(float))
+    if may_be_none:
+        null = np.full(len(contexts), np.inf)
+        np.minimum.at(null, owners, rows["null"].astype(float))
+        none = null[:, None] / np.array(TEMPERATURES)
+        partitions, without = np.logaddexp(partitions, none), null > scores
+        spans[without], best[without] = 0, none[without]
     return Answers(
         texts=[context[start:end] for context, (start, end) in zip(contexts, spans)],
         spans=spans,
-        scores=rows["scores"][best_window, 0],
-        null=null,
+        best=best,
         gold=gold,
         partitions=partitions,
         windows=np.bincount(owners, minlength=len(contexts)),
@@ -229,19 +255,16 @@ def join_windows(evaluation: Any, contexts: list[str]) -> Answers:
 
 def fit_temperature(answers: Answers) -> float:
     """That of `TEMPERATURES` under which the annotated answers are likeliest (Guo et al. 2017); 1 where none was found."""
-    found = answers.gold > NOWHERE / 2
+    found = np.isfinite(answers.gold[:, 0])
     if not found.any():
         return 1.0
-    losses = [
-        np.mean(answers.partitions[found, place] - answers.gold[found] / temperature)
-        for place, temperature in enumerate(TEMPERATURES)
-    ]
-    return TEMPERATURES[int(np.argmin(losses))]
+    return TEMPERATURES[int(np.argmin((answers.partitions - answers.gold)[found].mean(0)))]
 
 
 def probabilities(answers: Answers, temperature: float) -> np.ndarray:
-    """`(questions,)`: of the best spans."""
-    return np.exp(answers.scores / temperature - answers.partitions[:, TEMPERATURES.index(temperature)])
+    """`(questions,)`: of the best answers."""
+    place = TEMPERATURES.index(temperature)
+    return np.exp(np.minimum(answers.best[:, place] - answers.partitions[:, place], 0))
 
 
 def make_compute(splits: dict[int, Dataset]) -> Callable[[Any], dict[str, float]]:
@@ -253,8 +276,9 @@ def make_compute(splits: dict[int, Dataset]) -> Callable[[Any], dict[str, float]
 
     def compute(evaluation: Any) -> dict[str, float]:
         split = splits[int(evaluation.label_ids["part"][0])]
-        answers = join_windows(evaluation, split["context"][:])
-        scores = AnswerScores().compute(predictions=answers.texts, references=split["answers"][:])
+        golds = split["answers"][:]
+        answers = join_windows(evaluation, split["context"][:], may_be_none=not all(golds))
+        scores = AnswerScores().compute(predictions=answers.texts, references=golds)
         return scores | {"loss": float(evaluation.predictions["loss"].mean()), "temperature": fit_temperature(answers)}
 
     return compute

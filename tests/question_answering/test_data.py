@@ -3,7 +3,7 @@ import json
 import pytest
 from question_answering_rows import make_row, save_rows
 
-from hf_recipes.question_answering.data import load_questions
+from hf_recipes.question_answering.data import load_questions, number_articles
 
 
 def rows(number: int, **changes) -> list[dict]:
@@ -92,10 +92,41 @@ def test_bad_answers_are_left_out_of_the_training_only_if_asked(tmp_path, caplog
         load_questions(folder, drop_bad_answers=True)  # a test is not made easier
 
 
+def test_a_test_without_answers_is_not_used(tmp_path, caplog):
+    hidden = {"text": [], "answer_start": []}
+    folder = save_rows(tmp_path / "data", train=rows(60), validation=rows(7), test=rows(9, answers=hidden))
+    data = load_questions(str(folder))
+    assert len(data.splits["test"]) == 7 and "The test split has no answers" in caplog.text
+
+
+def test_titles_may_be_missing(tmp_path):
+    untitled = [{key: value for key, value in row.items() if key != "title"} for row in rows(40)]
+    for name, some in (("untitled", untitled), ("empty", rows(40, title=None))):
+        data = load_questions(str(save_rows(tmp_path / name, train=some, validation=some[:5])))
+        assert number_articles(data.splits["train"]).tolist() == list(range(len(data.splits["train"])))  # by context
+        assert set(data.splits["test"]["title"]) == {""}
+
+
+def test_files_of_rows_and_files_of_one_split_are_told_apart(tmp_path):
+    (tmp_path / "rows").mkdir()
+    lines = "".join(json.dumps(row) + "\n" for row in rows(40))
+    for name in ("train", "validation"):
+        (tmp_path / f"rows/{name}.json").write_text(lines)
+    assert len(load_questions(str(tmp_path / "rows")).splits["test"]) == 40
+    (tmp_path / "twice").mkdir()
+    for name in ("train-v1", "train-v2"):
+        (tmp_path / f"twice/{name}.json").write_text(json.dumps({"data": []}))
+    with pytest.raises(ValueError, match=r"train-v1\.json and .*train-v2\.json are both the train split"):
+        load_questions(str(tmp_path / "twice"))
+
+
 def test_other_forms_are_named(tmp_path):
     folder = save_rows(tmp_path / "data", train=[{"question": "who", "text": "Ann"}] * 3)
     with pytest.raises(ValueError, match="train has no column answers, context; it has question, text"):
         load_questions(str(folder))
+    single = [make_row(n) | {"answers": {"text": "Ann", "answer_start": 3}} for n in range(3)]
+    with pytest.raises(ValueError, match=r"row 0 of train: answers is .*; it has text and answer_start, both lists"):
+        load_questions(str(save_rows(tmp_path / "single", train=single)))
 
 
 def test_questions_without_answers_stay(tmp_path):

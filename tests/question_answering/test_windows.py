@@ -7,6 +7,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from hf_recipes.question_answering.analysis import decoding_mistakes
 from hf_recipes.question_answering.data import FEATURES
 from hf_recipes.question_answering.pipeline_question_answering import best_spans, encode_pairs, score_spans, spans_of
 from hf_recipes.question_answering.windows import (
@@ -98,7 +99,10 @@ def test_answers_that_are_no_whole_tokens_are_left_out_of_the_training(letters, 
     whole = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
     windows = make_windows(letters_of, whole, max_length=100, stride=4, training=True)
     assert set(windows["example"]) == {0, 1}
-    assert "1 of 3 answers are no whole tokens, such as 'b' in row 2; their questions are left out" in caplog.text
+    assert (
+        "1 of 3 answers are no whole tokens of a window, such as 'b' in row 2; their questions are left out"
+        in caplog.text
+    )
     assert set(make_windows(letters_of, whole, max_length=100, stride=4)["example"]) == {0, 1, 2}
 
 
@@ -136,38 +140,88 @@ def test_spans_are_scored_as_by_hand():
         assert scores[window, first, last - first] == best[window, 0] and last - first < 4
 
 
-def test_probabilities_are_those_among_all_spans_of_all_windows(letters):
-    """A long context in windows that share nothing has the spans of one window that holds it, but those over a cut."""
-    split = make_split(2)
-    windows = make_windows(split, letters, max_length=400, stride=24)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 400, generator=generator)
-    evaluation = evaluate(
-        windows,
-        letters,
-        lambda batch: [each[: batch["input_ids"].shape[1]].expand(len(batch["input_ids"]), -1) for each in logits],
-    )
-    answers = join_windows(evaluation, split["context"][:])
-    for number, row in enumerate(windows):
-        count = len(row["input_ids"])
-        start, end = (each[:count][None] for each in logits)
-        scores = score_spans(start, end, torch.tensor([row["in_context"]]).bool(), 30)
+@pytest.mark.parametrize("may_be_none", [False, True])
+def test_probabilities_are_those_among_all_spans_of_all_windows(letters, may_be_none):
+    """Of a context in several windows, whose spans are put together by hand; one that stands in two windows is one answer."""
+    split = make_split(6)
+    windows = make_windows(split, letters, max_length=100, stride=24)
+    logits = torch.randn(2, len(windows), 100, generator=torch.Generator().manual_seed(0))
+    ids = {tuple(row["input_ids"]): number for number, row in enumerate(windows)}
+
+    def logits_of(batch):
+        rows = [tuple(each[mask.bool()].tolist()) for each, mask in zip(batch["input_ids"], batch["attention_mask"])]
+        return logits[:, [ids[row] for row in rows], : batch["input_ids"].shape[1]]
+
+    answers = join_windows(evaluate(windows, letters, logits_of), split["context"][:], may_be_none)
+    assert (answers.windows > 1).any()
+    for number in range(len(split)):
         for temperature in (1.0, 2.0):
-            expected = (scores / temperature).flatten().softmax(0).max().item()
-            assert probabilities(answers, temperature)[number] == pytest.approx(expected, rel=1e-5)
-    assert fit_temperature(answers) in TEMPERATURES
-    flat = answers._replace(gold=np.full(2, -1e9))
-    assert fit_temperature(flat) == 1.0  # nothing to fit to
+            weights: dict[tuple[int, int], float] = {}
+            copies: dict[tuple[int, int], float] = {}
+            nulls = []
+            for window, row in enumerate(windows):
+                if row["example"] != number:
+                    continue
+                count = len(row["input_ids"])
+                start, end = (each[window, :count] for each in logits)
+                nulls.append((start[0] + end[0]).item())
+                scores = score_spans(start[None], end[None], torch.tensor([row["in_context"]]).bool(), 30)[0]
+                for first, length in np.argwhere(np.isfinite(scores.numpy())):
+                    span = row["offsets"][first][0], row["offsets"][first + length][1]
+                    score = scores[first, length].item()
+                    weights[span] = weights.get(span, 0.0) + np.exp(score / temperature)
+                    copies[span] = max(score, copies.get(span, score))
+            best = max(copies, key=copies.get)
+            if may_be_none:
+                weights[0, 0] = np.exp(min(nulls) / temperature)
+                best = (0, 0) if min(nulls) > copies[best] else best
+            assert tuple(answers.spans[number]) == best
+            found = probabilities(answers, temperature)[number]
+            # copies that are not among the best few of their window are not counted
+            assert found == pytest.approx(weights[best] / sum(weights.values()), rel=0.02)
 
 
-def test_the_temperature_is_that_of_the_logits(letters):
+def test_the_temperature_is_that_of_the_logits():
     """Answers drawn by the probabilities at temperature 2 of random logits are likeliest at 2."""
     generator = torch.Generator().manual_seed(0)
     scores = 4 * torch.randn(4000, 20, generator=generator)
     drawn = torch.multinomial((scores / 2).softmax(1), 1, generator=generator)
-    partitions = torch.stack([(scores / t).logsumexp(1) for t in TEMPERATURES], 1)
-    answers = SimpleNamespace(gold=scores.gather(1, drawn)[:, 0].numpy(), partitions=partitions.numpy())
-    assert fit_temperature(answers) == 2.0
+    partitions = torch.stack([(scores / t).logsumexp(1) for t in TEMPERATURES], 1).numpy()
+    gold = torch.cat([scores.gather(1, drawn) / t for t in TEMPERATURES], 1).numpy()
+    assert fit_temperature(SimpleNamespace(gold=gold, partitions=partitions)) == 2.0
+    assert (
+        fit_temperature(SimpleNamespace(gold=np.full((3, len(TEMPERATURES)), -np.inf), partitions=partitions[:3]))
+        == 1.0
+    )
+
+
+def test_answers_that_no_window_holds_are_counted_and_not_learned_from(letters, caplog):
+    split = make_split(3)
+    rows = split.to_dict()
+    rows["context"][1] = "ab " * 60
+    rows["answers"][1], rows["starts"][1] = [("ab " * 60)[30:120].strip()], [30]
+    windows = make_windows(Dataset.from_dict(rows, features=FEATURES), letters, max_length=76, stride=4, training=True)
+    assert "1 of 3 answers are no whole tokens of a window, such as" in caplog.text and set(windows["example"]) == {
+        0,
+        2,
+    }
+
+
+def test_careless_decoding_reads_the_first_window_and_one_answer(letters):
+    split = make_split(40)
+    windows = make_windows(split, letters, max_length=92, stride=20)
+    evaluation = evaluate(windows, letters, logits_of_answers)
+    rows = {name: split[name][:] for name in ("context", "answers")}
+    rows["answers"] = [["no such words", *texts] for texts in rows["answers"]]
+    answers = join_windows(evaluation, rows["context"])
+    scores = decoding_mistakes(evaluation, answers, rows)
+    first = {row["example"]: bool(row["start_positions"]) for row in reversed(list(windows))}
+    share = 100 * np.mean([first[number] for number in range(40)])
+    assert 0 < share < 100
+    assert scores["the first window only"]["exact_match"] == pytest.approx(share)
+    name = "the likeliest start and the likeliest end, each by itself, of the first window"
+    assert scores[name]["exact_match"] == pytest.approx(share)
+    assert scores["the first annotated answer only"]["exact_match"] == 0
 
 
 def test_offsets_are_characters_of_the_context(letters):

@@ -1,0 +1,153 @@
+"""What the library costs around a reader, and what it saves: each line is a ratio, the median of alternating pairs.
+
+    python benchmarks/question_answering.py [--script run_qa.py] [--dataset rajpurkar/squad] [--model sentence-transformers/all-MiniLM-L6-v2]
+
+Trainer's questions a second against a bare loop over the same batches (aim: at least 0.95); the evaluation of questions end to end against a
+loop that pads every window to 384 tokens in fp32 (at least 3); the pipeline's time for 100 questions of a 20-page context against that of the
+bare forward passes (at most 2). With --script, the training examples a second against a copy of transformers'
+examples/pytorch/question-answering/run_qa.py at its defaults on the same questions, in batches of the same size (at least 5): each trains on
+110 batches, less the time of a training on 10. The configuration is recipes/question_answering/squad.yaml, in the precision that this machine
+trains in.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+from hf_recipes import QuestionAnsweringPipeline
+from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+from hf_recipes.question_answering.data import LoadedQuestions, load_questions
+from hf_recipes.question_answering.pipeline_question_answering import encode_pairs
+from hf_recipes.question_answering.windows import WindowCollator, make_windows
+from hf_recipes.run import keep_freed_memory
+from hf_recipes.training import RecipeTrainer
+
+PAIRS, WARM_UP, STEPS, EVALUATED, ASKED, PAGES, WORDS_A_PAGE = 5, 10, 100, 500, 100, 20, 500
+
+
+def make_trainer(module, options: argparse.Namespace, data: LoadedQuestions, folder: Path, steps: int) -> RecipeTrainer:
+    """The trainer of the recipe, for one pass over the first windows, so many that it makes `steps` steps."""
+    words = [
+        "--config",
+        str(RECIPES / "question_answering/squad.yaml"),
+        "--model",
+        options.model,
+        "--output_dir",
+        str(folder),
+    ]
+    words += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--max_steps", str(steps)]
+    words += ["--per_device_train_batch_size", str(options.batch_size)]
+    recipe, args = RecipeParser((module.QuestionAnsweringArguments, RecipeTrainingArguments)).parse(words)
+    tokenizer, number = AutoTokenizer.from_pretrained(options.model), steps * options.batch_size
+    sizes = {"max_length": recipe.max_length, "stride": recipe.stride}
+    splits = {"train": data.splits["train"].take(number), "validation": data.splits["test"].take(EVALUATED)}
+    windows = {name: make_windows(split, tokenizer, **sizes) for name, split in splits.items()}
+    windows["train"] = windows["train"].take(number)
+    return module.make_trainer(recipe, args, {0: splits["validation"]}, windows, data, tokenizer)
+
+
+def time_script(options: argparse.Namespace, data: LoadedQuestions, folder: Path, steps: int) -> float:
+    """Seconds of the script's training, as it reports them."""
+    file, output = folder / "train.json", folder / "script"
+    rows = [
+        {key: row[key] for key in ("id", "title", "question", "context")}
+        | {"answers": {"text": row["answers"], "answer_start": row["starts"]}}
+        for row in data.splits["train"].take(steps * options.batch_size)
+    ]
+    file.write_text(json.dumps({"data": rows}))
+    words = [sys.executable, options.script, "--model_name_or_path", options.model, "--train_file", file, "--do_train"]
+    words += ["--per_device_train_batch_size", options.batch_size, "--max_steps", steps, "--output_dir", output]
+    words += ["--save_strategy", "no", "--report_to", "none", "--disable_tqdm", "true"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{options.script} failed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads((output / "train_results.json").read_text())["train_runtime"]
+
+
+def time_evaluation(trainer: RecipeTrainer) -> float:
+    start = time.perf_counter()
+    trainer.evaluate()
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def time_padded_loop(trainer: RecipeTrainer) -> float:
+    """Forward passes alone, every window padded to 384 tokens, in fp32."""
+    collate, windows = WindowCollator(trainer.processing_class, 384), trainer.eval_dataset
+    batch_size, start = trainer.args.per_device_eval_batch_size, time.perf_counter()
+    for first in range(0, len(windows), batch_size):
+        batch = collate([windows[row] for row in range(first, min(first + batch_size, len(windows)))])
+        trainer.model.eval()(**trainer.model_inputs(batch))
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def show_pipeline(options: argparse.Namespace, data: LoadedQuestions) -> None:
+    model, tokenizer = (
+        AutoModelForQuestionAnswering.from_pretrained(options.model).eval(),
+        AutoTokenizer.from_pretrained(options.model),
+    )
+    paragraphs = dict.fromkeys(data.splits["test"]["context"][:])
+    context = " ".join(" ".join(paragraphs).split()[: PAGES * WORDS_A_PAGE])
+    questions, ratios = data.splits["test"]["question"][:ASKED], []
+    answer = QuestionAnsweringPipeline(model=model, tokenizer=tokenizer)
+    for _ in range(options.pairs):
+        start = time.perf_counter()
+        answer(question=questions, context=context, batch_size=16)
+        whole, start = time.perf_counter() - start, time.perf_counter()
+        for question in questions:
+            windows = encode_pairs(tokenizer, [question], [context])
+            inputs = {name: windows[name] for name in tokenizer.model_input_names if name in windows}
+            for first in range(0, len(windows["input_ids"]), 16):
+                rows = {name: values[first : first + 16] for name, values in inputs.items()}
+                model(**tokenizer.pad(rows, return_tensors="pt"))
+        ratios.append(whole / (time.perf_counter() - start))
+    show("pipeline's time / bare forward passes'", ratios, "at most 2")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", help="a copy of run_qa.py")
+    parser.add_argument("--dataset", default="rajpurkar/squad")
+    parser.add_argument("--model", default="sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    options = parser.parse_args()
+    keep_freed_memory()
+    module, data = load_recipe("question_answering"), load_questions(options.dataset)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def make(steps: int = STEPS) -> RecipeTrainer:
+            return make_trainer(module, options, data, folder / "run", steps)
+
+        show_trainer_against_bare_loop(make, options.pairs)
+        trainer = make()
+        evaluations = [(time_padded_loop(trainer), time_evaluation(trainer)) for _ in range(options.pairs)]
+        show(
+            "questions a second of the evaluation / of the padded loop",
+            [theirs / ours for theirs, ours in evaluations],
+            "at least 3",
+        )
+        if options.script:
+            ratios = []
+            for _ in range(options.pairs):
+                theirs = time_script(options, data, folder, WARM_UP + STEPS) - time_script(
+                    options, data, folder, WARM_UP
+                )
+                ours = time_trainer(make(WARM_UP + STEPS)) - time_trainer(make(WARM_UP))
+                ratios.append(theirs / ours)
+            show("training examples a second / the script's", ratios, "at least 5")
+    show_pipeline(options, data)
+
+
+if __name__ == "__main__":
+    main()
