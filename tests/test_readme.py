@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from conftest import ROOT, run_python
+from conftest import ROOT
 
+from hf_recipes.processes import run_file
 from hf_recipes.study import load_study
 from hf_recipes.study_page import write_page
 
@@ -46,7 +47,9 @@ def test_files_and_pictures_of_the_readme_exist():
 def test_the_python_of_the_readme_runs(finished_run, tmp_path):
     snippet = re.search(r"```python\n(.*?)```", README, re.S)[1].replace("outputs/quickstart", str(finished_run))
     script = snippet.replace('counter("', 'print(counter("', 1).replace("return_overlay=True)", "return_overlay=True))")
-    assert "'count'" in run_python("-c", script).stdout
+    (tmp_path / "readme.py").write_text(script)
+    assert run_file(tmp_path / "readme.py", [], tmp_path / "log.txt") == 0
+    assert "'count'" in (tmp_path / "log.txt").read_text()
 
 
 def test_nothing_private_is_named():
