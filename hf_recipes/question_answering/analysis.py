@@ -38,14 +38,11 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
     articles = number_articles(split)
     temperature = getattr(trainer.model.config, "answer_temperature", 1.0)
     likely = probabilities(answers, temperature)
+    (low, high), (exact_low, exact_high) = bounds(f1, articles), bounds(exact, articles)
     report = Report(
         baselines=decoding_mistakes(predictions, answers, rows),
         measured={
-            **{
-                f"{name}_{end}": value
-                for name, each in (("exact_match", exact), ("f1", f1))
-                for end, value in bounds(each, articles)
-            },
+            **{"f1_low": low, "f1_high": high, "exact_match_low": exact_low, "exact_match_high": exact_high},
             "calibration_error": calibration_error(likely, exact),
             "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), exact),
             "train_examples": len(data.splits["train"]),
@@ -59,13 +56,11 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
     def table(name: str, groups: Sequence[str], order: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return score_table(name, groups, exact, f1, articles, order)
 
-    low, high = bounds(f1, articles)
     report.sections = [
         Section(
             "How sure the numbers are",
-            f"95 % intervals, articles drawn with all of their questions: F1 {low[1]:.1f} to {high[1]:.1f}, exact match "
-            + " to ".join(f"{value:.1f}" for _, value in bounds(exact, articles))
-            + ".",
+            f"95 % intervals, articles drawn with all of their questions: F1 {low:.1f} to {high:.1f}, exact match {exact_low:.1f} to "
+            f"{exact_high:.1f}.",
         ),
         Section(
             "By length of context and answer",
@@ -107,17 +102,17 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
     return report
 
 
-def bounds(values: np.ndarray, articles: np.ndarray) -> list[tuple[str, float]]:
-    """`low` and `high` of the 95 % interval of the mean in percent, articles drawn with replacement."""
-    draws = resample(lambda chosen: values[chosen].mean(), len(values), groups=articles)
-    return [(end, 100 * float(value)) for end, value in zip(("low", "high"), interval(draws))]
+def bounds(values: np.ndarray, articles: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean in percent, articles drawn with replacement."""
+    low, high = interval(resample(lambda chosen: values[chosen].mean(), len(values), groups=articles))
+    return 100 * float(low), 100 * float(high)
 
 
 def describe_examples(f1: np.ndarray, exact: np.ndarray, articles: np.ndarray) -> dict[str, Any]:
-    """What a study compares two runs by: sums and numbers of questions by article."""
+    """What a study compares two runs by: sums in percent and numbers of questions by article."""
     counts = np.bincount(articles)
     parts = {
-        name: np.stack([np.bincount(articles, values), counts], 1).round(6).tolist()
+        name: np.stack([np.bincount(articles, 100 * values), counts], 1).round(6).tolist()
         for name, values in (("f1", f1), ("exact_match", exact))
     }
     return {"ids": list(range(len(counts))), "scores": {name: {"model": each} for name, each in parts.items()}}
@@ -209,7 +204,7 @@ def score_table(
     rows = []
     for each in ordered:
         chosen = groups == each
-        (_, low), (_, high) = bounds(f1[chosen], articles[chosen])
+        low, high = bounds(f1[chosen], articles[chosen])
         rows.append(
             {
                 name: each,

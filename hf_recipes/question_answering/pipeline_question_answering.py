@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.pipelines.base import ChunkPipeline
 
 MAX_LENGTH, STRIDE, MAX_QUESTION, MAX_ANSWER = 384, 128, 64, 30  # in tokens
+KEPT = 5  # spans of each window at least: one that stands in two windows may be the best of one of them only
 
 
 class QuestionAnsweringPipeline(ChunkPipeline):
@@ -128,7 +129,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         outputs = self.model(**model_inputs)
         most = max_answer_length or getattr(self.model.config, "answer_length", MAX_ANSWER)
         scores = score_spans(outputs.start_logits.float(), outputs.end_logits.float(), kept["in_context"].bool(), most)
-        best, places = best_spans(scores, top_k)
+        best, places = best_spans(scores, max(top_k, KEPT))
         temperature = getattr(self.model.config, "answer_temperature", 1.0)
         first = model_inputs["attention_mask"].int().argmax(1, keepdim=True)
         null = (outputs.start_logits.gather(1, first) + outputs.end_logits.gather(1, first)).float()

@@ -12,11 +12,10 @@ from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerFast
 
 from .metrics import AnswerScores
-from .pipeline_question_answering import MAX_ANSWER, best_spans, encode_pairs, score_spans, spans_of, trim
+from .pipeline_question_answering import KEPT, MAX_ANSWER, best_spans, encode_pairs, score_spans, spans_of, trim
 
 logger = logging.getLogger(__name__)
 
-KEPT = 5  # spans of each window
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
 NOWHERE = -1e9  # the score of what is not in a window: minus infinity would not go through means
 

@@ -33,7 +33,7 @@ def test_the_run_learns_and_says_what_it_misses(reader):
     ):
         assert expected in card
     parts = results["examples"]["scores"]["f1"]["model"]
-    assert 100 * sum(part for part, _ in parts) / sum(number for _, number in parts) == pytest.approx(
+    assert sum(part for part, _ in parts) / sum(number for _, number in parts) == pytest.approx(
         results["test_f1"], abs=1e-3
     )
     mistakes = {name: scores["f1"] for name, scores in results["baselines"].items()}
