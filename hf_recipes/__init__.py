@@ -19,6 +19,8 @@ PUBLIC = {
     "SuperResolver": "super_resolution.modeling_super_resolver",
     "SuperResolverConfig": "super_resolution.configuration_super_resolver",
     "SuperResolutionPipeline": "super_resolution.pipeline_super_resolution",
+    "WordVectorConfig": "lyrics.configuration_word_vectors",
+    "WordVectorForSequenceClassification": "lyrics.modeling_word_vectors",
 }
 
 __all__ = list(PUBLIC)

@@ -81,6 +81,19 @@ def build_parser() -> argparse.ArgumentParser:
     tag.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     tag.set_defaults(call=tag_texts)
 
+    tell = commands.add_parser(
+        "classify-text",
+        help="tell the class or the value of texts",
+        description="Print the likeliest classes of texts with their probabilities, or the value of a regression.",
+        epilog='example: hf-recipes classify-text "rain fall lonely street" --model outputs/lyrics_genre --top 2',
+    )
+    tell.add_argument("texts", nargs="+", metavar="TEXT", help="a text, or a file of one")
+    tell.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
+    tell.add_argument("--top", type=at_least_one, default=3, help="classes to show")
+    tell.add_argument("--json", action="store_true", help="print one JSON object per text")
+    tell.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    tell.set_defaults(call=classify_texts)
+
     answer = commands.add_parser(
         "answer",
         help="answer questions by spans of a text",
@@ -346,6 +359,34 @@ def expand(names: list[str]) -> list[str]:
                 raise FileNotFoundError(f"no such image: {name}")
             found += matches
     return found
+
+
+def classify_texts(args: argparse.Namespace) -> int:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, TextClassificationPipeline
+
+    from . import WordVectorConfig, WordVectorForSequenceClassification
+    from .pretrained import check_weights
+
+    silence_transformers()
+    AutoConfig.register(
+        WordVectorConfig.model_type, WordVectorConfig, exist_ok=True
+    )  # so that no code of the repository is run
+    AutoModelForSequenceClassification.register(WordVectorConfig, WordVectorForSequenceClassification, exist_ok=True)
+    model, info = AutoModelForSequenceClassification.from_pretrained(args.model, output_loading_info=True)
+    check_weights(model, info["missing_keys"], args.model, head_is_new=False)
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    tell = TextClassificationPipeline(
+        model=model, tokenizer=tokenizer, device=args.device, top_k=args.top, truncation=True
+    )
+
+    def classify(name: str) -> str:
+        text = read_text(name)
+        (classes,) = tell([text])
+        if args.json:
+            return json.dumps({"text": text, "classes": classes})
+        return "  ".join(f"{each['label']} {each['score']:.3f}" for each in classes)
+
+    return print_each(args.texts, classify)
 
 
 def answer_questions(args: argparse.Namespace) -> int:

@@ -1,0 +1,106 @@
+"""What simple models make of the same songs: frequencies of words and means of vectors, with the heads of scikit-learn."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from datasets import DatasetDict
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from .vectors import WordVectors, document_weights, mean_vectors
+
+PENALTIES = np.logspace(-3, 3, 7)
+INNER_FOLDS = 3  # that choose a penalty
+LEAST = 1e-7  # a probability that is not 0
+
+
+def fit_baselines(
+    splits: DatasetDict, vectors: WordVectors, names: list[str] | None, encoded: dict[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """What each baseline says of the test, fitted on the training songs: logits `(songs, classes)`, or values `(songs,)`.
+
+    Penalties are chosen by folds of the training songs that share no group.
+
+    Args:
+        splits: `train` and `test` with `words`, `label` and `group`.
+        vectors: fitted on the training songs.
+        names: of the classes; None for values.
+        encoded: vectors of a sentence encoder by split, if it is to be compared.
+    """
+    train, test = splits["train"], splits["test"]
+    words = {name: splits[name]["words"][:] for name in ("train", "test")}
+    weights = document_weights(words["train"], vectors.words)
+    means = {
+        "mean word vector": [mean_vectors(words[name], vectors) for name in ("train", "test")],
+        "TF-IDF-weighted word vector": [mean_vectors(words[name], vectors, weights) for name in ("train", "test")],
+    }
+    if encoded is not None:
+        means["sentence encoder"] = [encoded["train"], encoded["test"]]
+    labels, groups = np.array(train["label"][:]), np.array(train["group"][:])
+    inner = list(GroupKFold(min(INNER_FOLDS, len(set(groups)))).split(labels, labels, groups))
+
+    def counts(**options: Any) -> CountVectorizer:
+        return CountVectorizer(analyzer=lambda document: document, **options)
+
+    def frequencies(most: int = 1) -> TfidfVectorizer:
+        return TfidfVectorizer(analyzer=lambda document: runs_of(document, most), sublinear_tf=True, min_df=2)
+
+    if names is None:
+        head = "ridge"
+        nothing = {"mean of the training songs": DummyRegressor()}
+        models = {
+            "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(PENALTIES * 10, cv=inner)),
+            "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(PENALTIES, cv=inner)),
+        }
+    else:
+        head = "logistic regression"
+        nothing = {"commonest class": DummyClassifier(strategy="prior")}
+        models = {
+            "bag of words, naive Bayes": make_pipeline(counts(), MultinomialNB()),
+            "TF-IDF, logistic regression": make_pipeline(frequencies(), logistic(inner)),
+            "TF-IDF with pairs of words, logistic regression": make_pipeline(frequencies(2), logistic(inner)),
+            "TF-IDF, linear SVM": make_pipeline(frequencies(), LinearSVC(C=0.3)),
+        }
+    answers = {
+        name: say(model.fit(np.zeros((len(train), 1)), labels), np.zeros((len(test), 1)), names)
+        for name, model in nothing.items()
+    }
+    answers |= {name: say(model.fit(words["train"], labels), words["test"], names) for name, model in models.items()}
+    for name, (of_train, of_test) in means.items():
+        model = make_pipeline(
+            StandardScaler(), RidgeCV(PENALTIES * 100, cv=inner) if names is None else logistic(inner)
+        )
+        answers[f"{name}, {head}"] = say(model.fit(of_train, labels), of_test, names)
+    return answers
+
+
+def runs_of(words: Sequence[str], most: int) -> list[str]:
+    """Words, and runs of up to `most` of them."""
+    return [" ".join(words[start : start + n]) for n in range(1, most + 1) for start in range(len(words) - n + 1)]
+
+
+def logistic(inner: list) -> GridSearchCV:
+    return GridSearchCV(LogisticRegression(max_iter=2000), {"C": PENALTIES}, cv=inner, scoring="accuracy")
+
+
+def say(model: Any, songs: Any, names: list[str] | None) -> np.ndarray:
+    """Values, or logits in the order of all classes: the model may not have seen all of them."""
+    if names is None:
+        return np.asarray(model.predict(songs), float)
+    seen = model.classes_
+    if hasattr(model, "predict_proba"):
+        found = np.log(np.clip(model.predict_proba(songs), LEAST, 1))
+        logits = np.full((len(found), len(names)), np.log(LEAST))
+    else:
+        found = model.decision_function(songs)
+        found = found if found.ndim == 2 else np.stack([-found, found], 1)
+        logits = np.full((len(found), len(names)), found.min() - 1)
+    logits[:, seen] = found
+    return logits

@@ -1,0 +1,160 @@
+"""Songs with what is to be told of them: load, check, leave out near duplicates, and draw folds that share no artist."""
+
+import logging
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, Value
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.model_selection import StratifiedGroupKFold
+
+from ..loading import encode_labels, hub_revision, load_splits
+from .words import add_words
+
+logger = logging.getLogger(__name__)
+
+BINS = 5  # of values, among which folds are balanced
+SHINGLE = 5  # words
+BLOCK = 500  # songs that are compared with all others at a time
+
+
+class LoadedSongs(NamedTuple):
+    """Songs in splits.
+
+    Args:
+        splits: `train`, `validation` and `test`, each with the columns `text`, `words`, `label`, `group` and `index`, the row in the data set.
+        names: of the classes, or None for values.
+        duplicates: songs left out since another one has nearly the same words.
+        tested_on: what the test is where it is not the data set's own test split, else None.
+        revision: the commit of the data set on the Hub, if it came from there.
+    """
+
+    splits: DatasetDict
+    names: list[str] | None
+    duplicates: int
+    tested_on: str | None
+    revision: str | None
+
+
+def load_songs(
+    dataset: str,
+    *,
+    label_column: str,
+    text_column: str = "lyrics",
+    group_column: str | None = "artist_name",
+    config: str | None = None,
+    revision: str | None = None,
+    folds: int = 5,
+    similarity: float = 0.8,
+    seed: int = 0,
+) -> LoadedSongs:
+    """Songs of any data set or CSV with a column of texts and one of classes or values.
+
+    A data set without a test split is cut into folds that share no group and are alike in their labels: the test is fold `seed` modulo
+    `folds`, of the cut that `seed` divided by `folds` draws, the validation another fold.
+
+    Args:
+        dataset: a Hub id, or a folder that `load_dataset` reads.
+        label_column: of classes (texts, whole numbers or `ClassLabel`) or of values (floats).
+        text_column: of the lyrics.
+        group_column: what must not be on both sides of a split, such as the artist; None where songs are independent.
+        config, revision: of a data set that has several.
+        folds: of the cut, at least 3.
+        similarity: of the sets of five words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
+        seed: of the cut.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the data set, column and row, and what to do.
+    """
+    if folds < 3:
+        raise ValueError(f"--folds is {folds}; one tests, one validates, so that at least 3 are needed")
+    splits = load_splits(dataset, config, revision)
+    found = hub_revision(next(iter(splits.values())))
+    if "train" not in splits:
+        raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
+    chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    columns = {"text": text_column, "label": label_column} | ({"group": group_column} if group_column else {})
+    chosen = DatasetDict({name: check_rows(split, name, columns) for name, split in chosen.items()})
+    names = None
+    if chosen["train"].features["label"].dtype not in ("float32", "float64"):
+        chosen, names = encode_labels(chosen, "label", known=None)
+    chosen = DatasetDict({name: add_words(split, name) for name, split in chosen.items()})
+    duplicates = 0
+    if similarity < 1:
+        kept = first_of_duplicates([words for split in chosen.values() for words in split["words"]], similarity)
+        duplicates, start = int((~kept).sum()), 0
+        for name, split in chosen.items():
+            chosen[name] = split.select(np.flatnonzero(kept[start : start + len(split)]))
+            start += len(split)
+        if duplicates:
+            logger.info("%d songs are left out: another one has nearly the same words", duplicates)
+    tested_on = None
+    if "test" not in chosen:
+        tested_on = (
+            f"fold {seed % folds + 1} of {folds} that share no {group_column or 'song'}, cut {seed // folds + 1}"
+        )
+        chosen["train"], chosen["test"] = cut(chosen["train"], folds, seed % folds, seed // folds, names)
+    if "validation" not in chosen:
+        chosen["train"], chosen["validation"] = cut(
+            chosen["train"], folds - 1, seed % (folds - 1), seed // folds, names
+        )
+    return LoadedSongs(chosen, names, duplicates, tested_on, found)
+
+
+def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
+    """The columns under the names of this task, with a text and a label in each row."""
+    for option, column in columns.items():
+        if column not in split.column_names:
+            raise ValueError(
+                f"{name} has no column {column!r}; it has {', '.join(split.column_names)}. Choose with --{option}_column"
+            )
+    rows: dict[str, Any] = {option: split[column][:] for option, column in columns.items()}
+    rows["index"] = list(range(len(split)))
+    rows["group"] = [str(group) for group in rows.get("group", rows["index"])]
+    for row, (text, label) in enumerate(zip(rows["text"], rows["label"])):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"row {row} of {name}: {columns['text']} is empty; leave such songs out")
+        if label is None or label != label:
+            raise ValueError(f"row {row} of {name}: {columns['label']} is missing; leave such songs out")
+    label_feature = split.features[columns["label"]]
+    features = {"text": Value("string"), "label": label_feature, "index": Value("int64"), "group": Value("string")}
+    return Dataset.from_dict({key: rows[key] for key in features}, features=Features(features))
+
+
+def first_of_duplicates(documents: list[list[str]], similarity: float) -> np.ndarray:
+    """`(documents,)`: False for those that have nearly the same sets of five words in a row as an earlier one."""
+    shingles = [
+        {" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))}
+        for words in documents
+    ]
+    table = CountVectorizer(analyzer=lambda each: each, binary=True, dtype=np.float32).fit_transform(shingles)
+    sizes = np.asarray(table.sum(1)).ravel()
+    kept = np.ones(len(documents), bool)
+    for start in range(0, len(documents), BLOCK):
+        shared = (table[start : start + BLOCK] @ table.T).tocoo()
+        first, second = shared.row + start, shared.col
+        near = shared.data / (sizes[first] + sizes[second] - shared.data) > similarity
+        kept[first[near & (second < first)]] = False
+    return kept
+
+
+def cut(split: Dataset, folds: int, fold: int, seed: int, names: list[str] | None) -> tuple[Dataset, Dataset]:
+    """The rest and one of several folds, which share no group and are alike in their labels."""
+    labels, groups = np.array(split["label"][:]), np.array(split["group"][:])
+    if len(set(groups)) < folds:
+        raise ValueError(
+            f"{len(set(groups))} groups cannot be cut into {folds} folds; give more songs, or fewer --folds"
+        )
+    if names is not None:
+        counts = np.bincount(labels, minlength=len(names))
+        rare = [f"{name} ({count})" for name, count in zip(names, counts) if 0 < count < folds]
+        if rare:
+            raise ValueError(
+                f"too few songs to cut into {folds} folds: {', '.join(rare)}; leave the class out, or give fewer --folds"
+            )
+        strata = labels
+    else:
+        strata = np.searchsorted(np.quantile(labels, np.linspace(0, 1, BINS + 1)[1:-1]), labels)
+    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    rest, held = list(cutter.split(labels, strata, groups))[fold]
+    return split.select(np.sort(rest)), split.select(np.sort(held))

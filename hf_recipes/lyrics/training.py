@@ -1,0 +1,60 @@
+"""What a song classifier is trained and judged on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from sentence_transformers import SentenceTransformer
+from transformers import PreTrainedTokenizerFast
+
+from .metrics import ClassScores, ValueScores
+
+
+def number_words(split: Dataset, tokenizer: PreTrainedTokenizerFast) -> Dataset:
+    """The column `input_ids`, and `place`, the row."""
+    return split.map(
+        lambda rows, places: {"input_ids": tokenizer(rows["text"])["input_ids"], "place": places},
+        batched=True,
+        with_indices=True,
+        desc="Numbers of words",
+    )
+
+
+class SongCollator:
+    """Pads the songs of a batch to the longest; one without words is one unknown word."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, values: bool):
+        self.tokenizer, self.kind = tokenizer, torch.float32 if values else torch.long
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids = [row["input_ids"] or [self.tokenizer.unk_token_id] for row in rows]
+        batch = dict(self.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt"))
+        batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=self.kind)
+        batch["index"] = torch.tensor([row["place"] for row in rows])
+        return batch
+
+
+def reduce_batch(batch: dict, outputs: Any) -> tuple[dict, dict]:
+    return {"logits": outputs["logits"].float()}, {"label": batch["labels"], "index": batch["index"]}
+
+
+def make_compute(values: bool) -> Callable[[Any], dict[str, float]]:
+    """A function from rows of `reduce_batch` to the scores of classes, or of values."""
+
+    def compute(evaluation: Any) -> dict[str, float]:
+        logits, labels = evaluation.predictions["logits"], evaluation.label_ids["label"]
+        if values:
+            scores = ValueScores().compute(predictions=logits[:, 0], references=labels)
+            return scores | {"loss": scores["rmse"] ** 2}
+        scores = ClassScores().compute(predictions=logits, references=labels.astype(int))
+        return scores | {"loss": scores["log_loss"]}
+
+    return compute
+
+
+def encode_songs(splits: DatasetDict, encoder: str) -> dict[str, np.ndarray]:
+    """Vectors `(songs, size)` of the training and the test songs, by a sentence encoder as it is."""
+    model = SentenceTransformer(encoder)
+    return {name: model.encode(splits[name]["text"][:], batch_size=64) for name in ("train", "test")}

@@ -1,0 +1,165 @@
+"""Word vectors: trained by gensim, kept without pickles, and handed on to gensim and sentence-transformers."""
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from gensim.models import KeyedVectors, Word2Vec
+from gensim.models.callbacks import CallbackAny2Vec
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tqdm.auto import tqdm
+
+from .words import make_tokenizer
+
+VECTORS_FILE, WORDS_FILE = "word_vectors.safetensors", "words.json"
+
+
+class WordVectors(NamedTuple):
+    """Vectors of words, the commonest first.
+
+    Args:
+        words: the vocabulary.
+        counts: `(words,)`, how often each occurs.
+        vectors: `(words, size)`, float32.
+    """
+
+    words: list[str]
+    counts: np.ndarray
+    vectors: np.ndarray
+
+    def save(self, folder: Path) -> None:
+        """As safetensors, with the words beside them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"vectors": np.ascontiguousarray(self.vectors), "counts": np.ascontiguousarray(self.counts)}
+        safetensors.numpy.save_file(arrays, folder / VECTORS_FILE)
+        (folder / WORDS_FILE).write_text(json.dumps(self.words, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> "WordVectors":
+        """Raises an `OSError` where there are none, and a `ValueError` where words and vectors are not as many."""
+        arrays = safetensors.numpy.load_file(folder / VECTORS_FILE)
+        words = json.loads((folder / WORDS_FILE).read_text())
+        if len(words) != len(arrays["vectors"]):
+            raise ValueError(f"{folder} holds {len(words)} words and {len(arrays['vectors'])} vectors")
+        return cls(words, arrays["counts"], arrays["vectors"])
+
+    def to_gensim(self) -> KeyedVectors:
+        keyed = KeyedVectors(self.vectors.shape[1])
+        keyed.add_vectors(self.words, self.vectors)
+        for word, count in zip(self.words, self.counts.tolist()):
+            keyed.set_vecattr(word, "count", count)
+        return keyed
+
+    @classmethod
+    def from_gensim(cls, keyed: KeyedVectors) -> "WordVectors":
+        words = list(keyed.index_to_key)
+        counts = [keyed.get_vecattr(word, "count") if "count" in keyed.expandos else 1 for word in words]
+        return cls(words, np.array(counts, np.int64), keyed.vectors.astype(np.float32))
+
+    def to_sentence_transformer(self) -> SentenceTransformer:
+        """A model whose vector of a text is the mean over its words; a word that is not in the vocabulary counts as zeros."""
+        nothing = np.zeros((2, self.vectors.shape[1]), np.float32)  # padding and unknown words
+        tokenizer = make_tokenizer(self.words).backend_tokenizer
+        return SentenceTransformer(
+            modules=[StaticEmbedding(tokenizer, np.concatenate([nothing, self.vectors]))], device="cpu"
+        )
+
+
+class Progress(CallbackAny2Vec):
+    """A bar over the epochs of a training."""
+
+    def __init__(self, epochs: int):
+        self.bar = tqdm(total=epochs, desc="Word vectors", unit="epoch")
+
+    def on_epoch_end(self, model: Any) -> None:
+        self.bar.update()
+
+    def on_train_end(self, model: Any) -> None:
+        self.bar.close()
+
+
+def steady_hash(text: str) -> int:
+    """Python's own hash of a text differs from process to process."""
+    return zlib.crc32(text.encode())
+
+
+def train_vectors(
+    sentences: Iterable[Sequence[str]] | Path,
+    *,
+    size: int = 100,
+    window: int = 10,
+    skip_gram: bool = True,
+    epochs: int = 20,
+    min_count: int = 5,
+    seed: int = 0,
+    workers: int = 1,
+) -> WordVectors:
+    """Word2Vec (Mikolov et al. 2013) by gensim, with negative sampling.
+
+    With one worker the same seed gives the same vectors on every run. With several it is faster and does not.
+
+    Args:
+        sentences: lists of words, gone through several times; or a file of sentences, a line each, with spaces between the words, which
+            gensim reads in its fast mode and which need not fit into memory.
+        size: of a vector.
+        window: words to each side.
+        skip_gram: predict the words around each word; else each word by those around it (CBOW).
+        epochs: of the training.
+        min_count: rarer words have no vector.
+        seed: of the initial vectors and of the draws.
+        workers: threads.
+
+    Raises:
+        ValueError: when no word is frequent enough.
+    """
+    source = {"corpus_file": str(sentences)} if isinstance(sentences, Path) else {"sentences": sentences}
+    try:
+        model = Word2Vec(
+            **source,
+            vector_size=size,
+            window=window,
+            sg=int(skip_gram),
+            epochs=epochs,
+            min_count=min_count,
+            seed=seed,
+            workers=workers,
+            hashfxn=steady_hash,
+            callbacks=[Progress(epochs)],
+        )
+    except RuntimeError as error:  # gensim's for an empty vocabulary
+        raise ValueError(
+            f"no word occurs {min_count} times; give more texts or a smaller --min_count ({error})"
+        ) from error
+    return WordVectors.from_gensim(model.wv)
+
+
+def document_weights(documents: Iterable[Sequence[str]], words: Sequence[str]) -> np.ndarray:
+    """`(words,)`: inverse document frequency, log((1 + documents) / (1 + those with the word)) + 1, as scikit-learn's."""
+    numbers = {word: number for number, word in enumerate(words)}
+    found, total = np.zeros(len(words)), 0
+    for document in documents:
+        total += 1
+        for number in {numbers[word] for word in document if word in numbers}:
+            found[number] += 1
+    return (np.log((1 + total) / (1 + found)) + 1).astype(np.float32)
+
+
+def mean_vectors(
+    documents: Iterable[Sequence[str]], vectors: WordVectors, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """`(documents, size)`: the mean over the words of each that have a vector, weighted where weights are given; zeros where none has."""
+    numbers = {word: number for number, word in enumerate(vectors.words)}
+    rows = []
+    for document in documents:
+        known = [numbers[word] for word in document if word in numbers]
+        if not known:
+            rows.append(np.zeros(vectors.vectors.shape[1], np.float32))
+            continue
+        of_words = np.ones(len(known)) if weights is None else weights[known]
+        rows.append(np.average(vectors.vectors[known], axis=0, weights=of_words).astype(np.float32))
+    return np.stack(rows)

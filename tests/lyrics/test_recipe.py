@@ -1,0 +1,152 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import go_back, hub_env, run_python
+from hub import card_errors, running_hub
+from lyrics_rows import make_songs, save_songs
+from transformers import pipeline
+
+from hf_recipes import cli
+from hf_recipes.checkpoints import read_json
+from hf_recipes.lyrics.data import load_songs
+from hf_recipes.lyrics.metrics import ClassScores, ValueScores
+
+TEXT = "old road and wave sail tide gull night"
+
+
+def test_genres_are_told(genre_run):
+    results, card = read_json(genre_run / "all_results.json"), (genre_run / "README.md").read_text()
+    assert results["test_accuracy"] > 0.9 > 0.6 > results["baselines"]["commonest class"]["accuracy"]
+    assert results["baselines"]["TF-IDF, logistic regression"]["accuracy"] > 0.9
+    assert results["baselines"]["mean word vector, logistic regression"]["accuracy"] > 0.9
+    assert (
+        len(results["baselines"]) == 7
+        and results["accuracy_low"] <= results["test_accuracy"] <= results["accuracy_high"]
+    )
+    scores = results["examples"]["scores"]["accuracy"]
+    assert set(scores) == {"model", "TF-IDF, logistic regression"} and np.mean(scores["model"]) == pytest.approx(
+        results["test_accuracy"]
+    )
+    assert not card_errors(card)
+    for expected in ("By class", "Confusion matrix", "What the vectors know", "share no artist_name"):
+        assert expected in card
+
+
+@pytest.mark.parametrize("options", [{"pooling": "textcnn", "embeddings": "random"}, {"pooling": "attention"}])
+def test_valences_are_told(run_lyrics, tmp_path, options):
+    results = run_lyrics(
+        tmp_path / "run", label_column="valence", learning_rate=0.01, num_train_epochs=20, dropout=0.0, **options
+    )
+    assert results["test_r2"] > 0.2 and results["test_spearman"] > 0.5
+    assert results["baselines"]["mean of the training songs"]["r2"] <= 0 < results["baselines"]["TF-IDF, ridge"]["r2"]
+    tell = pipeline("text-classification", model=str(tmp_path / "run"), trust_remote_code=True)
+    glad, sad = (
+        tell(" ".join([*words] * 4))[0]["score"] for words in (("sun", "dance", "sweet"), ("rain", "alone", "gone"))
+    )
+    assert glad > sad + 0.3
+
+
+def test_the_command_tells_the_class_of_a_text(genre_run, tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(TEXT)
+    assert (
+        cli.main(["classify-text", str(tmp_path / "text.txt"), "", "--model", str(genre_run), "--json", "--top", "2"])
+        == 0
+    )
+    sea, nothing = (json.loads(line)["classes"] for line in capsys.readouterr().out.splitlines())
+    assert sea[0]["label"] == "sea" and len(sea) == 2 and 0 <= nothing[0]["score"] <= 1
+    assert cli.main(["classify-text", TEXT, "--model", str(genre_run)]) == 0
+    assert capsys.readouterr().out.startswith("sea ")
+
+
+def test_frozen_vectors_stay(genre_run):
+    from hf_recipes import WordVectorForSequenceClassification
+    from hf_recipes.lyrics.vectors import WordVectors
+
+    vectors, model = WordVectors.load(genre_run), WordVectorForSequenceClassification.from_pretrained(genre_run)
+    assert np.array_equal(model.embeddings.weight[2:].detach().numpy(), vectors.vectors)
+    assert not (set(vectors.words) - {word for text in make_songs(240)["lyrics"] for word in text.split()})
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_lyrics, tmp_path):
+    options = {
+        "num_train_epochs": 2,
+        "save_strategy": "steps",
+        "save_steps": 8,
+        "save_total_limit": 9,
+        "embeddings": "fine_tuned",
+    }
+    whole = run_lyrics(tmp_path / "whole", **options)
+    go_back(tmp_path / "whole", tmp_path / "part", 8)
+    resumed = run_lyrics(tmp_path / "part", **options)
+    assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-6)
+
+
+def test_folds_share_no_artist_and_cover_all_songs(songs):
+    tested = []
+    for seed in range(5):
+        loaded = load_songs(str(songs), label_column="genre", seed=seed)
+        groups = {name: set(split["group"]) for name, split in loaded.splits.items()}
+        assert not groups["train"] & groups["test"] and not groups["train"] & groups["validation"]
+        assert not groups["validation"] & groups["test"] and loaded.names == ["sea", "town", "wood"]
+        assert sum(map(len, loaded.splits.values())) + loaded.duplicates == 240
+        tested += loaded.splits["test"]["index"][:]
+    assert len(tested) == len(set(tested)) == 240 - loaded.duplicates
+    again = load_songs(str(songs), label_column="genre", seed=5)  # fold 1 of another cut
+    assert set(again.splits["test"]["index"]) != set(
+        load_songs(str(songs), label_column="genre", seed=0).splits["test"]["index"]
+    )
+
+
+def test_nearly_the_same_songs_are_left_out(tmp_path):
+    rows = make_songs(60)
+    rows["lyrics"][7] = rows["lyrics"][3].upper() + "!"
+    rows["lyrics"][9] = " ".join([*rows["lyrics"][4].split(), "night"])
+    loaded = load_songs(str(save_songs(tmp_path / "data", rows)), label_column="genre")
+    kept = {index for split in loaded.splits.values() for index in split["index"]}
+    assert loaded.duplicates == 2 and {7, 9} & kept == set()
+    assert load_songs(str(tmp_path / "data"), label_column="genre", similarity=1.0).duplicates == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"lyrics": ""}, {}, "row 2 of train: lyrics is empty"),
+        ({"genre": None}, {}, "row 2 of train: genre is missing"),
+        ({"valence": None}, {"label_column": "valence"}, "row 2 of train: valence is missing"),
+        ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),
+        ({"genre": "fjord"}, {}, r"too few songs to cut into 5 folds: fjord \(1\)"),
+        ({}, {"folds": 2}, "--folds is 2"),
+    ],
+)
+def test_bad_songs_are_named(change, options, message, tmp_path):
+    rows = make_songs(60)
+    for column, value in change.items():
+        rows[column][2] = value
+    with pytest.raises(ValueError, match=message):
+        load_songs(str(save_songs(tmp_path / "data", rows)), **{"label_column": "genre", **options})
+
+
+def test_scores_by_hand():
+    logits = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.4, 0.1]])
+    scores = ClassScores().compute(predictions=logits, references=[0, 1, 1])
+    assert scores["accuracy"] == pytest.approx(2 / 3) and scores["macro_f1"] == pytest.approx(2 / 3)
+    assert scores["log_loss"] == pytest.approx(-np.log([0.7, 0.8, 0.4]).mean())
+    scores = ValueScores().compute(predictions=[0.0, 1.0, 2.0], references=[0.0, 2.0, 1.0])
+    assert scores == pytest.approx({"r2": 0.0, "mae": 2 / 3, "rmse": (2 / 3) ** 0.5, "spearman": 0.5})
+    assert ValueScores().compute(predictions=[1.0, 1.0], references=[0.0, 2.0])["spearman"] == 0
+
+
+def test_a_pushed_classifier_works_where_hf_recipes_is_missing(push_run, genre_run, tmp_path):
+    (expected,) = pipeline("text-classification", model=str(genre_run), trust_remote_code=True)(TEXT)
+    with running_hub(tmp_path / "hub") as endpoint:
+        push_run("lyrics", genre_run, "local/genre", endpoint)
+        script = f"""
+import sys; sys.modules["hf_recipes"] = None
+import json
+from transformers import pipeline
+print(json.dumps(pipeline("text-classification", model="local/genre", trust_remote_code=True)({TEXT!r})))
+"""
+        done = run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
+    (found,) = json.loads(done.stdout.splitlines()[-1])
+    assert found["label"] == expected["label"] == "sea" and found["score"] == pytest.approx(expected["score"], abs=1e-5)
