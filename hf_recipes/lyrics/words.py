@@ -37,10 +37,10 @@ def add_words(split: Dataset, name: str) -> Dataset:
         ValueError: when the words are so long that the language must be one that does not write spaces.
     """
     split = split.map(lambda rows: {"words": split_words(rows["text"])}, batched=True, desc="Words")
-    letters, words = (sum(map(measure, split["words"])) for measure in (lambda of: sum(map(len, of)), len))
-    if words and letters / words > MEAN_LENGTH:
+    lengths = [len(word) for words in split["words"] for word in words]
+    if lengths and sum(lengths) / len(lengths) > MEAN_LENGTH:
         raise ValueError(
-            f"the words of {name} have {letters / words:.0f} letters on average: its language seems not to write spaces between them; put spaces "
+            f"the words of {name} have {sum(lengths) / len(lengths):.0f} letters on average: its language seems not to write spaces between them; put spaces "
             "between the words first"
         )
     return split
