@@ -19,6 +19,7 @@ from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.lyrics.analysis import analyse
 from hf_recipes.lyrics.card import make_card
 from hf_recipes.lyrics.data import LoadedSongs, load_songs
+from hf_recipes.lyrics.lexicon import read_lexicon
 from hf_recipes.lyrics.training import SongCollator, encode_songs, make_compute, number_words, reduce_batch
 from hf_recipes.lyrics.vectors import VECTORS_FILE, WordVectors, document_weights, train_vectors
 from hf_recipes.lyrics.words import make_tokenizer
@@ -58,6 +59,9 @@ class LyricsArguments(DatasetArguments):
     sentence_encoder: str | None = field(
         default=None, metadata={"help": "Id or folder of a sentence encoder whose frozen vectors are a baseline too."}
     )
+    lexicon: str | None = field(
+        default=None, metadata={"help": "File of words and scores; how well the vectors tell the scores is measured."}
+    )
 
 
 def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
@@ -73,6 +77,7 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         similarity=recipe.similarity,
         seed=args.seed,
     )
+    lexicon = read_lexicon(Path(recipe.lexicon)) if recipe.lexicon else None
     vectors = load_vectors(recipe, args, songs)
     tokenizer = make_tokenizer(vectors.words)
     splits = {name: number_words(split, tokenizer) for name, split in songs.splits.items()}
@@ -88,7 +93,8 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         reduce=reduce_batch,
     )
     encoded = encode_songs(songs.splits, recipe.sentence_encoder) if recipe.sentence_encoder else None
-    return run(trainer, recipe, splits["test"], partial(analyse, songs=songs, vectors=vectors, encoded=encoded))
+    report = partial(analyse, songs=songs, vectors=vectors, encoded=encoded, lexicon=lexicon)
+    return run(trainer, recipe, splits["test"], report)
 
 
 def load_vectors(recipe: LyricsArguments, args: RecipeTrainingArguments, songs: LoadedSongs) -> WordVectors:

@@ -11,7 +11,9 @@ from ..intervals import interval, resample
 from ..model_card import Report, Section
 from .baselines import fit_baselines
 from .data import LoadedSongs
+from .lexicon import score_words
 from .metrics import ClassScores, ValueScores
+from .semantics import marking_words, plot_map
 from .vectors import WordVectors
 
 NEAREST = 8  # neighbours of a word that are shown
@@ -20,7 +22,12 @@ LENGTHS = ((0, 40, "up to 40 words"), (41, 80, "41 to 80"), (81, 120, "81 to 120
 
 
 def analyse(
-    trainer, predictions, songs: LoadedSongs, vectors: WordVectors, encoded: dict[str, np.ndarray] | None = None
+    trainer,
+    predictions,
+    songs: LoadedSongs,
+    vectors: WordVectors,
+    encoded: dict[str, np.ndarray] | None = None,
+    lexicon: dict[str, float] | None = None,
 ) -> Report:
     """The report of a test.
 
@@ -30,6 +37,7 @@ def analyse(
         songs: the data.
         vectors: fitted on the training songs.
         encoded: vectors of a sentence encoder by split, if it is to be compared.
+        lexicon: scores of words, if what the vectors know of them is to be measured.
     """
     test, names = songs.splits["test"], songs.names
     logits, labels = predictions.predictions["logits"].astype(float), np.array(test["label"][:])
@@ -83,8 +91,33 @@ def analyse(
             "cosine.",
             neighbours(vectors),
         ),
+        *(describe_marks(songs, vectors) if names else []),
     ]
+    if lexicon:
+        told = score_words(vectors, lexicon, seed=trainer.args.seed)
+        report.measured["lexicon"] = {"words": told["words"], "heads": told["heads"]}
+        report.sections.append(describe_lexicon(told))
     return report
+
+
+def describe_marks(songs: LoadedSongs, vectors: WordVectors) -> list[Section]:
+    """The words that mark each class in the training songs, and where their vectors lie."""
+    train = songs.splits["train"]
+    found = marking_words(train["words"][:], [songs.names[label] for label in train["label"]])
+    rows = [{"class": label, "words": ", ".join(word for word, _ in words)} for label, words in found.items()]
+    picture = plot_map(vectors, {label: [word for word, _ in words] for label, words in found.items()})
+    text = "Log-odds against the other classes with a prior (Monroe, Colaresi and Quinn 2008), of the training songs."
+    return [Section("Words that mark a class", text, rows, picture)]
+
+
+def describe_lexicon(told: dict[str, Any]) -> Section:
+    commonest = list(told["found"])[:500]
+    ranked = sorted(commonest, key=told["found"].get)
+    text = (
+        f"From the vectors of {told['words']:,} words to their scores in a lexicon, 0 to 1, by five folds. Of the 500 commonest words that it lacks, "
+        f"ridge finds the lowest scores for {', '.join(ranked[:8])} and the highest for {', '.join(ranked[-8:][::-1])}."
+    )
+    return Section("Sentiment of words", text, told["heads"])
 
 
 def shown_pairs(others: dict[str, np.ndarray]) -> set[str]:

@@ -29,7 +29,13 @@ def test_genres_are_told(genre_run):
         results["test_accuracy"]
     )
     assert not card_errors(card)
-    for expected in ("By class", "Confusion matrix", "What the vectors know", "share no artist_name"):
+    for expected in (
+        "By class",
+        "Confusion matrix",
+        "What the vectors know",
+        "share no artist_name",
+        "Words that mark a class",
+    ):
         assert expected in card
 
 
