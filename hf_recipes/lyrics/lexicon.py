@@ -72,7 +72,8 @@ def score_words(vectors: WordVectors, lexicon: dict[str, float], seed: int = 0) 
         "mean of the scores": DummyRegressor(),
         "ridge": make_pipeline(StandardScaler(), RidgeCV(PENALTIES)),
         "a network of 32 units": make_pipeline(
-            StandardScaler(), MLPRegressor((32,), alpha=1.0, early_stopping=True, max_iter=500, random_state=seed)
+            StandardScaler(),
+            MLPRegressor(hidden_layer_sizes=(32,), alpha=1.0, early_stopping=True, max_iter=500, random_state=seed),
         ),
     }
     folds, rows = KFold(FOLDS, shuffle=True, random_state=seed), []
