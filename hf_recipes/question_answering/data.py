@@ -205,10 +205,12 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
 
 
 def number_articles(split: Dataset) -> np.ndarray:
-    """`(questions,)`: the number of the article that a question is about, or of its context where titles are missing or few. Questions of
-    one are not independent."""
-    titles = split["title"][:]
-    texts = titles if len(set(titles)) >= MANY_ARTICLES else split["context"][:]
+    """`(questions,)`: the number of the article that a question is about, or of its context where the title is missing; of the contexts
+    alone where articles are few. Questions of one are not independent."""
+    titles, contexts = split["title"][:], split["context"][:]
+    texts = [title or context for title, context in zip(titles, contexts)]
+    if len(set(texts)) < MANY_ARTICLES:
+        texts = contexts
     numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return np.array([numbers[text] for text in texts])
 

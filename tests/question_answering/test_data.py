@@ -105,6 +105,10 @@ def test_titles_may_be_missing(tmp_path):
         data = load_questions(str(save_rows(tmp_path / name, train=some, validation=some[:5])))
         assert number_articles(data.splits["train"]).tolist() == list(range(len(data.splits["train"])))  # by context
         assert set(data.splits["test"]["title"]) == {""}
+    some = [row | {"title": row["title"] if n % 2 else ""} for n, row in enumerate(rows(100))]
+    data = load_questions(str(save_rows(tmp_path / "some", train=some, validation=some[:5])))
+    titles = [{title for title in data.splits[name]["title"] if title} for name in ("train", "validation")]
+    assert not titles[0] & titles[1] and len(titles[0]) + len(titles[1]) == 25
 
 
 def test_files_of_rows_and_files_of_one_split_are_told_apart(tmp_path):

@@ -19,7 +19,8 @@ def test_every_aligned_span_is_the_annotated_answer():
 
     data, tokenizer = load_questions("rajpurkar/squad"), AutoTokenizer.from_pretrained(ENCODER)
     assert len(data.splits["test"]) == 10570 and data.tested_on == "its validation split"
-    assert not set(data.splits["train"]["title"]) & set(data.splits["validation"]["title"])
+    titles = [{title for title in data.splits[name]["title"] if title} for name in ("train", "validation")]
+    assert not titles[0] & titles[1]  # some questions have no title in this copy
     for name, split in data.splits.items():
         windows = make_windows(split, tokenizer, max_length=384, stride=128, training=True)
         contexts, answers = split["context"][:], split["answers"][:]
