@@ -2,6 +2,7 @@
 Trainer against a bare loop."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -61,6 +62,27 @@ def time_input_pipeline(trainer: RecipeTrainer) -> float:
 def time_trainer(trainer: RecipeTrainer) -> float:
     trainer.train()
     return next(row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row)
+
+
+def time_script(script: str, folder: Path, model: str, train: str, batch_size: int, *options: object) -> float:
+    """Seconds of the training of one of transformers' example scripts at its defaults, as it reports them.
+
+    Args:
+        script: a copy of it.
+        folder: for its data and its output.
+        model: id or folder.
+        train: the text of its training file, JSON.
+        batch_size, options: of the training.
+    """
+    file, output = folder / "train.json", folder / "script"
+    file.write_text(train)
+    words = [sys.executable, script, "--model_name_or_path", model, "--train_file", file, "--do_train"]
+    words += ["--per_device_train_batch_size", batch_size, *options, "--output_dir", output]
+    words += ["--save_strategy", "no", "--report_to", "none", "--disable_tqdm", "true"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{script} failed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads((output / "train_results.json").read_text())["train_runtime"]
 
 
 def time_bare_loop(trainer: RecipeTrainer) -> float:

@@ -12,14 +12,12 @@ trains in.
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_trainer
+from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_script, time_trainer
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from hf_recipes import QuestionAnsweringPipeline
@@ -54,22 +52,15 @@ def make_trainer(module, options: argparse.Namespace, data: LoadedQuestions, fol
     return module.make_trainer(recipe, args, {0: splits["validation"]}, windows, data, tokenizer)
 
 
-def time_script(options: argparse.Namespace, data: LoadedQuestions, folder: Path, steps: int) -> float:
-    """Seconds of the script's training, as it reports them."""
-    file, output = folder / "train.json", folder / "script"
+def time_theirs(options: argparse.Namespace, data: LoadedQuestions, folder: Path, steps: int) -> float:
+    """The script trains for so many steps on the first questions."""
     rows = [
         {key: row[key] for key in ("id", "title", "question", "context")}
         | {"answers": {"text": row["answers"], "answer_start": row["starts"]}}
         for row in data.splits["train"].take(steps * options.batch_size)
     ]
-    file.write_text(json.dumps({"data": rows}))
-    words = [sys.executable, options.script, "--model_name_or_path", options.model, "--train_file", file, "--do_train"]
-    words += ["--per_device_train_batch_size", options.batch_size, "--max_steps", steps, "--output_dir", output]
-    words += ["--save_strategy", "no", "--report_to", "none", "--disable_tqdm", "true"]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{options.script} failed: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads((output / "train_results.json").read_text())["train_runtime"]
+    train = json.dumps({"data": rows})
+    return time_script(options.script, folder, options.model, train, options.batch_size, "--max_steps", steps)
 
 
 def time_evaluation(trainer: RecipeTrainer) -> float:
@@ -140,7 +131,7 @@ def main() -> None:
         if options.script:
             ratios = []
             for _ in range(options.pairs):
-                theirs = time_script(options, data, folder, WARM_UP + STEPS) - time_script(
+                theirs = time_theirs(options, data, folder, WARM_UP + STEPS) - time_theirs(
                     options, data, folder, WARM_UP
                 )
                 ours = time_trainer(make(WARM_UP + STEPS)) - time_trainer(make(WARM_UP))

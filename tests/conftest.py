@@ -98,6 +98,11 @@ def run_recipe(module, **values):
     return module.main(*make_parser(module).parse(options(**values)))
 
 
+def run_tiny_recipe(task: str, tiny: dict, folder: Path, **changes):
+    """A recipe's run in this process, with the tiny options of its tests, of which some may be changed."""
+    return run_recipe(load_recipe(task), **tiny | {"output_dir": folder} | changes)
+
+
 def go_back(whole: Path, part: Path, step: int) -> None:
     """A copy of a finished run as it was when it was killed after a checkpoint: without what came later."""
     shutil.copytree(whole, part)

@@ -1,9 +1,10 @@
 """The lyrics recipe run on verses."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import load_recipe, run_recipe
+from conftest import run_tiny_recipe
 from lyrics_rows import make_songs, save_songs
 
 
@@ -15,7 +16,6 @@ def songs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_lyrics(songs):
     """`run_lyrics(folder, **options)` runs the recipe on the verses in this process."""
-    recipe = load_recipe("lyrics")
     tiny = {
         "dataset": songs,
         "vector_size": 16,
@@ -28,10 +28,7 @@ def run_lyrics(songs):
         "seed": 1,
     }
 
-    def call(folder: Path, **changes):
-        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
-
-    return call
+    return partial(run_tiny_recipe, "lyrics", tiny)
 
 
 @pytest.fixture(scope="session")

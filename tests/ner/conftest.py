@@ -1,11 +1,12 @@
 """Sentences in which the letters of words tell the names, and the recipe run on them."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_recipe, run_recipe
+from conftest import run_tiny_recipe
 from datasets import ClassLabel, Dataset, Features, List, Value
 from transformers import BertConfig, BertModel
 
@@ -52,7 +53,6 @@ def run_ner(letters, tmp_path_factory):
     )
     BertModel(config).save_pretrained(place / "encoder")
     letters.save_pretrained(place / "encoder")
-    recipe = load_recipe("ner")
     tiny = {
         "dataset": data,
         "model": place / "encoder",
@@ -66,10 +66,7 @@ def run_ner(letters, tmp_path_factory):
         "seed": 1,
     }
 
-    def call(folder: Path, **changes):
-        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
-
-    return call
+    return partial(run_tiny_recipe, "ner", tiny)
 
 
 @pytest.fixture(scope="session")

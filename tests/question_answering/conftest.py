@@ -1,11 +1,12 @@
 """Texts in which a question word asks for a person or a place, and the recipe run on them with a tiny BERT."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_recipe, run_recipe
+from conftest import run_tiny_recipe
 from question_answering_rows import save_rows
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -76,7 +77,6 @@ def questions(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_reader(encoder, questions):
     """`run_reader(folder, **options)` runs the recipe on the texts in this process."""
-    recipe = load_recipe("question_answering")
     tiny = {
         "dataset": questions,
         "model": encoder,
@@ -90,10 +90,7 @@ def run_reader(encoder, questions):
         "seed": 1,
     }
 
-    def call(folder: Path, **changes):
-        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
-
-    return call
+    return partial(run_tiny_recipe, "question_answering", tiny)
 
 
 @pytest.fixture(scope="session")

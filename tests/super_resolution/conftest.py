@@ -1,13 +1,14 @@
 """Training pictures, a benchmark in columns, a VGG16 with random weights, and the recipe run on them."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import timm
 import torch
-from conftest import load_recipe, run_recipe
+from conftest import run_tiny_recipe
 from datasets import Dataset, Features
 from datasets import Image as ImageFeature
 from pictures import draw_picture, save_pictures
@@ -50,7 +51,6 @@ def vgg(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_upscaler(pictures):
     """`run_upscaler(folder, **options)` runs the recipe on the pictures in this process."""
-    recipe = load_recipe("super_resolution")
     tiny = {
         "dataset": pictures / "photos",
         "benchmarks": ["bench"],
@@ -69,10 +69,7 @@ def run_upscaler(pictures):
         "seed": 1,
     }
 
-    def call(folder: Path, **changes):
-        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
-
-    return call
+    return partial(run_tiny_recipe, "super_resolution", tiny)
 
 
 @pytest.fixture(scope="session")

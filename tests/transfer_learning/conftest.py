@@ -1,13 +1,14 @@
 """Tiny networks of timm in folders, as the Hub has them, and the recipe run with one of them on small pictures."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import timm
 import torch
-from conftest import load_recipe, run_recipe
+from conftest import run_tiny_recipe
 
 
 def save_backbone(architecture: str, folder: Path, **changes) -> Path:
@@ -53,7 +54,6 @@ def resnet(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run_transfer(shapes, backbone):
     """`run_transfer(folder, **options)` runs the recipe on the shapes in this process."""
-    recipe = load_recipe("transfer_learning")
     tiny = {
         "dataset": shapes,
         "backbone": backbone,
@@ -67,10 +67,7 @@ def run_transfer(shapes, backbone):
         "seed": 1,
     }
 
-    def call(folder: Path, **changes):
-        return run_recipe(recipe, **tiny | {"output_dir": folder} | changes)
-
-    return call
+    return partial(run_tiny_recipe, "transfer_learning", tiny)
 
 
 @pytest.fixture(scope="session")
