@@ -39,3 +39,4 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/super_resolution.py
 	$(BIN)/python benchmarks/ner.py
 	$(BIN)/python benchmarks/question_answering.py
+	$(BIN)/python benchmarks/lyrics.py

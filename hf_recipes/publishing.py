@@ -2,11 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import filter_repo_objects, httpx
+
+from .model_card import named_card
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,45 @@ def with_retries(request: Callable[[], Any], doing: str) -> Any:
                 ) from error
             logger.warning("%s failed (%s); trying again, %d of %d", doing, status or error, attempt, TRIES - 1)
             time.sleep(2**attempt)
+
+
+def push_folder(
+    folder: Path,
+    model_id: str,
+    message: str,
+    *,
+    leave_out: Sequence[str] = (),
+    token: str | None = None,
+    revision: str | None = None,
+    blocking: bool = True,
+) -> Any:
+    """Upload a folder in one commit, its card with the id that it is published under.
+
+    Args:
+        folder, model_id, message: what goes where, and the commit's message.
+        leave_out: patterns of files that stay.
+        token, revision, blocking: of the Hub, as `HfApi.create_commit` takes them.
+
+    Raises:
+        RuntimeError: in one line, when the Hub refuses or cannot be reached.
+    """
+    files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    operations = [
+        CommitOperationAdd(name, named_card(folder / name, model_id) if name == "README.md" else folder / name)
+        for name in filter_repo_objects(files, ignore_patterns=list(leave_out))
+    ]
+
+    def push():
+        return HfApi().create_commit(
+            repo_id=model_id,
+            operations=operations,
+            commit_message=message,
+            token=token,
+            revision=revision,
+            run_as_future=not blocking,
+        )
+
+    return with_retries(push, f"pushing {model_id} from {folder}")
 
 
 def http_status(error: Exception) -> int | None:

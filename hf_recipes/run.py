@@ -142,7 +142,8 @@ def keep_freed_memory() -> None:
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     """The arguments that decide what a run computes, where they are not defaults, and their digest."""
     outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
-    options = non_defaults(recipe) | {k: v for k, v in args.asked.items() if not k.startswith(outward)}
+    asked = non_defaults(recipe) | args.asked
+    options = {name: value for name, value in asked.items() if not name.startswith(outward)}
     options = json.loads(json.dumps(options, default=str))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
     return {"options": options, "digest": digest}

@@ -13,8 +13,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -26,8 +24,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from .arguments import RecipeTrainingArguments
 from .checkpoints import write_manifest
 from .lora import merge_lora
-from .model_card import CardInfo, Report, named_card, write_card
-from .publishing import with_retries
+from .model_card import CardInfo, Report, write_card
+from .publishing import push_folder, with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -296,26 +294,15 @@ class RecipeTrainer(Trainer):
         token = token or self.args.hub_token
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
-        folder = Path(self.args.output_dir)
-        files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-        operations = [
-            CommitOperationAdd(
-                name, named_card(folder / name, self.hub_model_id) if name == "README.md" else folder / name
-            )
-            for name in filter_repo_objects(files, ignore_patterns=NOT_PUBLISHED)
-        ]
-
-        def push():
-            return HfApi().create_commit(
-                repo_id=self.hub_model_id,
-                operations=operations,
-                commit_message=commit_message,
-                token=token,
-                revision=revision or self.args.hub_revision,
-                run_as_future=not blocking,
-            )
-
-        return with_retries(push, f"pushing {self.hub_model_id} from {folder}")
+        return push_folder(
+            Path(self.args.output_dir),
+            self.hub_model_id,
+            commit_message,
+            leave_out=NOT_PUBLISHED,
+            token=token,
+            revision=revision or self.args.hub_revision,
+            blocking=blocking,
+        )
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Make the repository, if it is not there; tried again like a push. Called before a training that is to be pushed."""

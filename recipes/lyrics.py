@@ -11,17 +11,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
-from transformers import set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hf_recipes import WordVectorConfig, WordVectorForSequenceClassification
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.lyrics.analysis import analyse
-from hf_recipes.lyrics.card import make_card
+from hf_recipes.lyrics.card import make_card, write_vectors_card
 from hf_recipes.lyrics.data import LoadedSongs, load_songs
 from hf_recipes.lyrics.lexicon import read_lexicon
-from hf_recipes.lyrics.training import SongCollator, encode_songs, make_compute, number_words, reduce_batch
-from hf_recipes.lyrics.vectors import VECTORS_FILE, WordVectors, document_weights, train_vectors
+from hf_recipes.lyrics.training import (
+    SongCollator,
+    encode_songs,
+    label_options,
+    load_encoder,
+    make_compute,
+    number_words,
+    reduce_batch,
+)
+from hf_recipes.lyrics.vectors import (
+    UNKNOWN_WORDS,
+    WORDS_FILE,
+    WordVectors,
+    document_weights,
+    push_vectors,
+    train_vectors,
+)
 from hf_recipes.lyrics.words import make_tokenizer
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
@@ -37,6 +51,13 @@ class LyricsArguments(DatasetArguments):
     label_column: str = field(default="genre", metadata={"help": "Column of classes, or of values (floats)."})
     group_column: str = field(
         default="artist_name", metadata={"help": "What must not be on both sides of a split; `none` for nothing."}
+    )
+    year_column: str | None = field(
+        default=None, metadata={"help": "Of years; how words differ between earlier and later songs is described."}
+    )
+    phrases: int = field(
+        default=0,
+        metadata={"help": "Take pairs of words as one that occur so often, and more often than by chance; 0: none."},
     )
     folds: int = field(default=5, metadata={"help": "Of the data; the seed says which one tests and how they are cut."})
     similarity: float = field(default=0.8, metadata={"help": "Above which songs are duplicates; 1 looks for none."})
@@ -59,30 +80,58 @@ class LyricsArguments(DatasetArguments):
     sentence_encoder: str | None = field(
         default=None, metadata={"help": "Id or folder of a sentence encoder whose frozen vectors are a baseline too."}
     )
+    fine_tune_encoder: bool = field(
+        default=False, metadata={"help": "The classifier is that encoder, fine-tuned, and not one over word vectors."}
+    )
+    baselines: bool = field(default=True, metadata={"help": "Fit simple models on the same songs, for comparison."})
     lexicon: str | None = field(
-        default=None, metadata={"help": "File of words and scores; how well the vectors tell the scores is measured."}
+        default=None,
+        metadata={"help": "File of words and scores, or `vader`; how well vectors tell the scores is measured."},
+    )
+    hub_vectors_id: str | None = field(
+        default=None, metadata={"help": "Repository for the word vectors alone, if the run is pushed."}
     )
 
 
 def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
+    if recipe.fine_tune_encoder and not recipe.sentence_encoder:
+        raise ValueError("--fine_tune_encoder fine-tunes --sentence_encoder; give its id or folder")
     songs = load_songs(
         recipe.dataset,
         label_column=recipe.label_column,
         text_column=recipe.text_column,
         group_column=None if recipe.group_column == "none" else recipe.group_column,
+        year_column=recipe.year_column,
+        phrases=recipe.phrases,
         config=recipe.dataset_config,
         revision=recipe.dataset_revision,
         folds=recipe.folds,
         similarity=recipe.similarity,
         seed=args.seed,
     )
-    lexicon = read_lexicon(Path(recipe.lexicon)) if recipe.lexicon else None
-    vectors = load_vectors(recipe, args, songs)
-    tokenizer = make_tokenizer(vectors.words)
+    lexicon = read_lexicon(recipe.lexicon) if recipe.lexicon else None
+    fit = partial(
+        train_vectors,
+        size=recipe.vector_size,
+        window=recipe.window,
+        skip_gram=recipe.skip_gram,
+        epochs=recipe.vector_epochs,
+        min_count=recipe.min_count,
+        seed=args.seed,
+        workers=recipe.workers,
+    )
+    folder = Path(args.output_dir) / "word_vectors"
+    with args.main_process_first():
+        if not (folder / WORDS_FILE).exists():  # a run that was killed goes on with those that it has
+            vectors = fit(songs.splits["train"]["words"][:])
+            write_vectors_card(folder, recipe, songs, vectors, args.seed)
+            vectors.save(folder)
+    vectors = WordVectors.from_pretrained(folder)
+    model, tokenizer = make_model(recipe, songs, vectors)
     splits = {name: number_words(split, tokenizer) for name, split in songs.splits.items()}
     trainer = RecipeTrainer(
-        model=make_model(recipe, songs, vectors, splits["train"]),
+        model=model,
         args=args,
         card=make_card(recipe, songs),
         train_dataset=splits["train"],
@@ -92,48 +141,37 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         compute_metrics=make_compute(songs.names is None),
         reduce=reduce_batch,
     )
-    encoded = encode_songs(songs.splits, recipe.sentence_encoder) if recipe.sentence_encoder else None
-    report = partial(analyse, songs=songs, vectors=vectors, encoded=encoded, lexicon=lexicon)
-    return run(trainer, recipe, splits["test"], report)
-
-
-def load_vectors(recipe: LyricsArguments, args: RecipeTrainingArguments, songs: LoadedSongs) -> WordVectors:
-    """Of the training songs; those that a run has trained before it was killed are read again."""
-    folder = Path(args.output_dir)
-    with args.main_process_first():
-        if not (folder / VECTORS_FILE).exists():
-            train_vectors(
-                songs.splits["train"]["words"][:],
-                size=recipe.vector_size,
-                window=recipe.window,
-                skip_gram=recipe.skip_gram,
-                epochs=recipe.vector_epochs,
-                min_count=recipe.min_count,
-                seed=args.seed,
-                workers=recipe.workers,
-            ).save(folder)
-    return WordVectors.load(folder)
+    compared = recipe.baselines and recipe.sentence_encoder
+    encoded = encode_songs(songs.splits, recipe.sentence_encoder) if compared else None
+    report = partial(
+        analyse, songs=songs, vectors=vectors, train_vectors=fit, encoded=encoded, lexicon=lexicon,
+        baselines=recipe.baselines,
+    )  # fmt: skip
+    results = run(trainer, recipe, splits["test"], report)
+    if args.push_to_hub and recipe.hub_vectors_id and trainer.is_world_process_zero():
+        push_vectors(folder, recipe.hub_vectors_id, token=args.hub_token, private=args.hub_private_repo)
+    return results
 
 
 def make_model(
-    recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors, train: Dataset
-) -> WordVectorForSequenceClassification:
-    names = songs.names or [recipe.label_column]
+    recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    labels = label_options(songs.names, recipe.label_column)
+    if recipe.fine_tune_encoder:
+        return load_encoder(recipe.sentence_encoder, labels)
     config = WordVectorConfig(
-        vocab_size=len(vectors.words) + 2,
+        vocab_size=len(vectors.words) + UNKNOWN_WORDS,
         embedding_size=vectors.vectors.shape[1],
         pooling=recipe.pooling,
         hidden_size=recipe.hidden_size,
         dropout=recipe.dropout,
-        problem_type="single_label_classification" if songs.names else "regression",
-        id2label=dict(enumerate(names)),
-        label2id={name: number for number, name in enumerate(names)},
+        **labels,
     )
     model = WordVectorForSequenceClassification(config)
-    weights = torch.from_numpy(document_weights(train["words"], vectors.words))
+    weights = torch.from_numpy(document_weights(songs.splits["train"]["words"], vectors.words))
     model.set_vectors(None if recipe.embeddings == "random" else torch.from_numpy(vectors.vectors), weights)
     model.embeddings.requires_grad_(recipe.embeddings != "frozen")
-    return model
+    return model, make_tokenizer(vectors.words)
 
 
 if __name__ == "__main__":

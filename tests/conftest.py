@@ -131,12 +131,12 @@ def push_run(monkeypatch):
     monkeypatch.setattr(publishing.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
-    def call(task: str, run: Path, model_id: str, endpoint: str, token: str = "hf_local"):
+    def call(task: str, run: Path, model_id: str, endpoint: str, token: str = "hf_local", **more):
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)  # it keeps the endpoint that it was made with
         monkeypatch.setenv("HF_TOKEN", token)
         values = read_json(run / "settings.json")["options"] | {"output_dir": run, "save_strategy": "no"}
-        run_recipe(load_recipe(task), **values, push_to_hub=True, hub_model_id=model_id)
+        run_recipe(load_recipe(task), **values, push_to_hub=True, hub_model_id=model_id, **more)
 
     return call
 

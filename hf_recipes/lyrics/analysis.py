@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from scipy.special import softmax
 
 from ..classification import accuracy_by_class, confused_pairs, plot_confusion
@@ -11,13 +12,22 @@ from ..intervals import interval, resample
 from ..model_card import Report, Section
 from .baselines import fit_baselines
 from .data import LoadedSongs
-from .lexicon import score_words
 from .metrics import ClassScores, ValueScores
-from .semantics import marking_words, plot_map
+from .semantics import marking_words
 from .vectors import WordVectors
+from .word_report import TrainVectors, describe_words
 
-NEAREST = 8  # neighbours of a word that are shown
-SHOWN = 12  # words
+# whose scores are kept by song, for paired comparisons
+PAIRED = (
+    "model",
+    "TF-IDF, logistic regression",
+    "TF-IDF, ridge",
+    *(
+        f"{name}, {head}"
+        for name in ("mean word vector", "TF-IDF-weighted word vector", "sentence encoder")
+        for head in ("logistic regression", "ridge")
+    ),
+)
 LENGTHS = ((0, 40, "up to 40 words"), (41, 80, "41 to 80"), (81, 120, "81 to 120"), (121, None, "121 or more"))
 
 
@@ -26,8 +36,10 @@ def analyse(
     predictions,
     songs: LoadedSongs,
     vectors: WordVectors,
+    train_vectors: TrainVectors,
     encoded: dict[str, np.ndarray] | None = None,
     lexicon: dict[str, float] | None = None,
+    baselines: bool = True,
 ) -> Report:
     """The report of a test.
 
@@ -36,15 +48,17 @@ def analyse(
         predictions: of `trainer.predict(test)`: `logits` and `label`.
         songs: the data.
         vectors: fitted on the training songs.
+        train_vectors: fits vectors on other songs in the same way.
         encoded: vectors of a sentence encoder by split, if it is to be compared.
         lexicon: scores of words, if what the vectors know of them is to be measured.
+        baselines: whether simple models are fitted on the same songs.
     """
     test, names = songs.splits["test"], songs.names
     logits, labels = predictions.predictions["logits"].astype(float), np.array(test["label"][:])
     order = predictions.label_ids["index"].astype(int)
     logits = logits[np.argsort(order)]
     ours = logits if names else logits[:, 0]
-    others = fit_baselines(songs.splits, vectors, names, encoded)
+    others = fit_baselines(songs.splits, vectors, names, encoded) if baselines else {}
     scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "mae")
     by_song = {name: score_songs(answer, labels, names) for name, answer in {"model": ours, **others}.items()}
     vocabulary = set(vectors.words)
@@ -66,14 +80,12 @@ def analyse(
             "train_examples": len(songs.splits["train"]),
             "examples": {
                 "ids": test["index"][:],
-                "scores": {
-                    metric: {
-                        name: each.round(6).tolist() for name, each in by_song.items() if name in shown_pairs(others)
-                    }
-                },
+                "scores": {metric: {name: by_song[name].round(6).tolist() for name in PAIRED if name in by_song}},
             },
         },
     )
+    of_words, measured = describe_words(trainer.model, songs, vectors, train_vectors, lexicon, trainer.args.seed)
+    report.measured |= measured
     report.sections = [
         Section(
             "How sure the numbers are",
@@ -82,47 +94,13 @@ def analyse(
         *(describe_classes(ours, labels, names) if names else describe_values(ours, labels)),
         Section(
             "By length and vocabulary",
-            "",
+            f"{len(vectors.words):,} words have a vector: {np.mean(known):.0%} of those of a test song.",
             table_by(by_song["model"], [len(words) for words in test["words"]], known, bool(names)),
         ),
-        Section(
-            "What the vectors know",
-            f"{len(vectors.words):,} words have a vector; {np.mean(known):.0%} of the words of a test song. The commonest and their nearest by "
-            "cosine.",
-            neighbours(vectors),
-        ),
-        *(describe_marks(songs, vectors) if names else []),
+        *(describe_disagreement(by_song, test, names) if names and others else []),
+        *of_words,
     ]
-    if lexicon:
-        told = score_words(vectors, lexicon, seed=trainer.args.seed)
-        report.measured["lexicon"] = {"words": told["words"], "heads": told["heads"]}
-        report.sections.append(describe_lexicon(told))
     return report
-
-
-def describe_marks(songs: LoadedSongs, vectors: WordVectors) -> list[Section]:
-    """The words that mark each class in the training songs, and where their vectors lie."""
-    train = songs.splits["train"]
-    found = marking_words(train["words"][:], [songs.names[label] for label in train["label"]])
-    rows = [{"class": label, "words": ", ".join(word for word, _ in words)} for label, words in found.items()]
-    picture = plot_map(vectors, {label: [word for word, _ in words] for label, words in found.items()})
-    text = "Log-odds against the other classes with a prior (Monroe, Colaresi and Quinn 2008), of the training songs."
-    return [Section("Words that mark a class", text, rows, picture)]
-
-
-def describe_lexicon(told: dict[str, Any]) -> Section:
-    commonest = list(told["found"])[:500]
-    ranked = sorted(commonest, key=told["found"].get)
-    text = (
-        f"From the vectors of {told['words']:,} words to their scores in a lexicon, 0 to 1, by five folds. Of the 500 commonest words that it lacks, "
-        f"ridge finds the lowest scores for {', '.join(ranked[:8])} and the highest for {', '.join(ranked[-8:][::-1])}."
-    )
-    return Section("Sentiment of words", text, told["heads"])
-
-
-def shown_pairs(others: dict[str, np.ndarray]) -> set[str]:
-    """Whose scores are kept by song for paired comparisons: the model and the TF-IDF baselines without pairs."""
-    return {"model", *(name for name in others if name in ("TF-IDF, logistic regression", "TF-IDF, ridge"))}
 
 
 def score_songs(answer: np.ndarray, labels: np.ndarray, names: list[str] | None) -> np.ndarray:
@@ -178,10 +156,27 @@ def table_by(scores: np.ndarray, lengths: list[int], known: list[float], right: 
     ]
 
 
-def neighbours(vectors: WordVectors) -> list[dict[str, str]]:
-    keyed = vectors.to_gensim()
-    return [
-        {"word": word, "nearest": ", ".join(other for other, _ in keyed.most_similar(word, topn=NEAREST))}
-        for word in vectors.words[:SHOWN]
-        if len(vectors.words) > 1
-    ]
+def describe_disagreement(by_song: dict[str, np.ndarray], test: Dataset, names: list[str]) -> list[Section]:
+    """Songs that every model gets wrong, by class; and the words of those that frequencies tell and vectors do not, and the other way
+    round."""
+    labels, right = np.array(test["label"]), np.array(list(by_song.values())) > 0
+    rows = [
+        {"class": name, "songs": int((labels == number).sum()), "wrong by all": int((~right.any(0))[labels == number].sum()),
+         "right by all": int(right.all(0)[labels == number].sum())}
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    text = f"Of {len(right)} models, the one of this card among them."
+    frequencies, means = (
+        by_song["TF-IDF, logistic regression"] > 0,
+        by_song["mean word vector, logistic regression"] > 0,
+    )
+    sides = {"TF-IDF alone is right": frequencies & ~means, "the mean word vector alone is right": means & ~frequencies}
+    words, found = test["words"][:], {}
+    if all(side.any() for side in sides.values()):
+        chosen = [(words[row], side) for side, mask in sides.items() for row in np.flatnonzero(mask)]
+        found = marking_words(*zip(*chosen))
+    pairs = [
+        {"logistic regression": side, "songs": int(mask.sum()), "words of theirs that stand out": ", ".join(word for word, _ in found.get(side, []))}
+        for side, mask in sides.items()
+    ]  # fmt: skip
+    return [Section("Songs that all get wrong", text, rows), Section("Frequencies against vectors", "", pairs)]

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ..loading import encode_labels, hub_revision, load_splits
-from .words import add_words
+from .words import add_words, learn_phrases
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ class LoadedSongs(NamedTuple):
     """Songs in splits.
 
     Args:
-        splits: `train`, `validation` and `test`, each with the columns `text`, `words`, `label`, `group` and `index`, the row in the data set.
+        splits: `train`, `validation` and `test`, each with the columns `text`, `words`, `label`, `group` and `index`, the row in the data set,
+            and `year` where there is such a column.
         names: of the classes, or None for values.
         duplicates: songs left out since another one has nearly the same words.
         tested_on: what the test is where it is not the data set's own test split, else None.
@@ -42,6 +43,8 @@ def load_songs(
     label_column: str,
     text_column: str = "lyrics",
     group_column: str | None = "artist_name",
+    year_column: str | None = None,
+    phrases: int = 0,
     config: str | None = None,
     revision: str | None = None,
     folds: int = 5,
@@ -58,6 +61,9 @@ def load_songs(
         label_column: of classes (texts, whole numbers or `ClassLabel`) or of values (floats).
         text_column: of the lyrics.
         group_column: what must not be on both sides of a split, such as the artist; None where songs are independent.
+        year_column: of when a song is from, a number; None if nothing is to be made of it.
+        phrases: how often a pair of words occurs at least in the training songs to be taken as one word, if it also does more often than
+            chance would have it; 0 takes none.
         config, revision: of a data set that has several.
         folds: of the cut, at least 3.
         similarity: of the sets of five words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
@@ -73,7 +79,8 @@ def load_songs(
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
     chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
-    columns = {"text": text_column, "label": label_column} | ({"group": group_column} if group_column else {})
+    columns = {"text": text_column, "label": label_column, "group": group_column, "year": year_column}
+    columns = {option: column for option, column in columns.items() if column}
     chosen = DatasetDict({name: check_rows(split, name, columns) for name, split in chosen.items()})
     names = None
     if chosen["train"].features["label"].dtype not in ("float32", "float64"):
@@ -98,6 +105,10 @@ def load_songs(
         chosen["train"], chosen["validation"] = cut(
             chosen["train"], folds - 1, seed % (folds - 1), seed // folds, names
         )
+    if phrases:
+        pairs = learn_phrases(chosen["train"]["words"][:], phrases)
+        logger.info("%d pairs of words are taken as one word", len(pairs))
+        chosen = DatasetDict({name: add_words(split, name, pairs) for name, split in chosen.items()})
     return LoadedSongs(chosen, names, duplicates, tested_on, found)
 
 
@@ -116,8 +127,17 @@ def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
             raise ValueError(f"row {row} of {name}: {columns['text']} is empty; leave such songs out")
         if label is None or label != label:
             raise ValueError(f"row {row} of {name}: {columns['label']} is missing; leave such songs out")
-    label_feature = split.features[columns["label"]]
-    features = {"text": Value("string"), "label": label_feature, "index": Value("int64"), "group": Value("string")}
+    features = {
+        "text": Value("string"),
+        "label": split.features[columns["label"]],
+        "index": Value("int64"),
+        "group": Value("string"),
+    }
+    if "year" in columns:
+        features["year"] = Value("float64")
+        for row, year in enumerate(rows["year"]):
+            if not isinstance(year, (int, float)) or year != year:
+                raise ValueError(f"row {row} of {name}: {columns['year']} is {year!r}; a number is needed")
     return Dataset.from_dict({key: rows[key] for key in features}, features=Features(features))
 
 

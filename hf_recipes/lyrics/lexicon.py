@@ -1,6 +1,7 @@
 """What word vectors know of sentiment: from a word's vector to its score in a lexicon, and to those that the lexicon lacks."""
 
 import csv
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,32 @@ from sklearn.preprocessing import StandardScaler
 from .metrics import ValueScores
 from .vectors import WordVectors
 
+VADER = "vader"
 FOLDS = 5
 FEWEST = 50  # scored words that have a vector, below which nothing is fitted
 PENALTIES = np.logspace(-1, 5, 13)
 
 
-def read_lexicon(file: Path) -> dict[str, float]:
+def read_lexicon(source: str | Path) -> dict[str, float]:
     """Scores of words between 0 and 1, from a file whose first two columns are words and scores, with commas or tabs between them.
 
     The least score of the file becomes 0 and the greatest 1. A first line whose second column is no number is a header.
 
+    Args:
+        source: a file, or `vader`, the lexicon in the package vaderSentiment (Hutto and Gilbert 2014).
+
     Raises:
         OSError, ValueError: naming the file and the line.
     """
-    text = Path(file).read_text()
+    file = Path(source)
+    if str(source) == VADER:
+        try:
+            file = resources.files("vaderSentiment") / "vader_lexicon.txt"
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                "the lexicon vader is in the package vaderSentiment; install it, or give a file"
+            ) from error
+    text = file.read_text()
     rows = csv.reader(
         text.splitlines(), delimiter="\t" if "\t" in text.partition("\n")[0] else ",", quoting=csv.QUOTE_MINIMAL
     )

@@ -1,15 +1,65 @@
-"""What words mean in some songs rather than in others: the words that mark a class, and how neighbours shift between corpora."""
+"""What word vectors know, and what words mean in some songs rather than in others."""
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from gensim.test.utils import datapath
 from scipy.linalg import orthogonal_procrustes
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 from ..figures import INK, PALETTE, new_figure
+from .metrics import rank_correlation
 from .vectors import WordVectors
+
+# pairs of words whose likeness people have judged, in files that gensim ships (Finkelstein et al. 2002; Hill et al. 2015)
+JUDGED_PAIRS = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
+ANALOGIES = "questions-words.txt"  # Mikolov et al. 2013
+FEWEST = 10  # pairs or questions of known words, below which nothing is scored
+
+
+def intrinsic_scores(vectors: WordVectors) -> list[dict[str, object]]:
+    """How well cosines agree with people, by Spearman's correlation, and the share of analogies solved ("man is to woman as king is to"),
+    each on the pairs or questions whose words all have a vector; None where these are fewer than ten."""
+    keyed, rows = vectors.to_gensim(), []
+    for name, file in JUDGED_PAIRS.items():
+        lines = (line.lower().split("\t") for line in Path(datapath(file)).read_text().splitlines())
+        pairs = [line for line in lines if len(line) == 3 and line[0] in keyed and line[1] in keyed]
+        cosines = np.array([keyed.similarity(first, second) for first, second, _ in pairs])
+        judged = np.array([float(score) for *_, score in pairs])
+        score = rank_correlation(judged, cosines) if len(pairs) >= FEWEST else None
+        rows.append({"benchmark": f"{name}, Spearman", "of known words": len(pairs), "score": score})
+    *_, total = keyed.evaluate_word_analogies(datapath(ANALOGIES))[1]
+    solved, questions = len(total["correct"]), len(total["correct"]) + len(total["incorrect"])
+    score = solved / questions if questions >= FEWEST else None
+    return [*rows, {"benchmark": "analogies, share solved", "of known words": questions, "score": score}]
+
+
+def neighbours(vectors: WordVectors, most: int = 12, nearest: int = 8) -> list[dict[str, str]]:
+    """The commonest words and those nearest to them by cosine."""
+    keyed = vectors.to_gensim()
+    return [
+        {"word": word, "nearest": ", ".join(other for other, _ in keyed.most_similar(word, topn=nearest))}
+        for word in vectors.words[:most]
+        if len(vectors.words) > 1
+    ]
+
+
+def cluster_words(vectors: WordVectors, number: int = 8, most: int = 600, shown: int = 10) -> list[dict[str, object]]:
+    """The commonest words in clusters of like directions (k-means), the largest first, each with the words nearest to its centre."""
+    unit = normalize(vectors.vectors[:most])
+    found = KMeans(min(number, len(unit)), n_init=4, random_state=0).fit(unit)
+    rows = []
+    for cluster, centre in enumerate(normalize(found.cluster_centers_)):
+        members = np.flatnonzero(found.labels_ == cluster)
+        nearest = members[np.argsort(-(unit[members] @ centre), kind="stable")][:shown]
+        rows.append(
+            {"words": len(members), "nearest to its centre": ", ".join(vectors.words[place] for place in nearest)}
+        )
+    return sorted(rows, key=lambda row: -row["words"])
 
 
 def marking_words(
@@ -64,6 +114,12 @@ def align(source: WordVectors, target: WordVectors) -> tuple[list[str], np.ndarr
     first, second = (normalize(each.vectors[list(rows)]) for each, rows in zip((source, target), zip(*shared)))
     turn, _ = orthogonal_procrustes(first, second)
     return [source.words[place] for place, _ in shared], first @ turn, second
+
+
+def mean_agreement(source: WordVectors, target: WordVectors, most: int = 200) -> float:
+    """The mean cosine of a word in the one space and in the other, over the commonest shared words."""
+    _, first, second = align(source, target)
+    return float((first * second).sum(1)[:most].mean())
 
 
 def shifted_words(

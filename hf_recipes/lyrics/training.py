@@ -1,4 +1,4 @@
-"""What a song classifier is trained and judged on."""
+"""What a song classifier is trained and judged on, and encoders that are fine-tuned as one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +7,48 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from sentence_transformers import SentenceTransformer
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..pretrained import errors_only
 from .metrics import ClassScores, ValueScores
 
 
-def number_words(split: Dataset, tokenizer: PreTrainedTokenizerFast) -> Dataset:
+def label_options(names: list[str] | None, column: str) -> dict[str, Any]:
+    """What a config says of the labels: classes of these names, or one value."""
+    labels = names or [column]
+    return {
+        "problem_type": "single_label_classification" if names else "regression",
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: number for number, name in enumerate(labels)},
+    }
+
+
+def load_encoder(source: str, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An encoder with a new head, and its tokenizer.
+
+    Args:
+        source: id or folder.
+        labels: of `label_options`.
+
+    Raises:
+        OSError: when there is no such encoder.
+        ValueError: when weights of the encoder itself are missing.
+    """
+    with errors_only():
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            source, output_loading_info=True, ignore_mismatched_sizes=True, **labels
+        )
+    inside = f"{model.base_model_prefix}."
+    missing = sorted(name for name in info["missing_keys"] if name.startswith(inside) and "pooler" not in name)
+    if missing:
+        raise ValueError(f"{source} has no weights for {', '.join(missing[:4])}, which would start at random")
+    return model, AutoTokenizer.from_pretrained(source)
+
+
+def number_words(split: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The column `input_ids`, and `place`, the row."""
     return split.map(
-        lambda rows, places: {"input_ids": tokenizer(rows["text"])["input_ids"], "place": places},
+        lambda rows, places: {"input_ids": tokenizer(rows["text"], truncation=True)["input_ids"], "place": places},
         batched=True,
         with_indices=True,
         desc="Numbers of words",
@@ -25,7 +58,7 @@ def number_words(split: Dataset, tokenizer: PreTrainedTokenizerFast) -> Dataset:
 class SongCollator:
     """Pads the songs of a batch to the longest; one without words is one unknown word."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, values: bool):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, values: bool):
         self.tokenizer, self.kind = tokenizer, torch.float32 if values else torch.long
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

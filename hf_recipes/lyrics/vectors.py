@@ -10,13 +10,16 @@ import numpy as np
 import safetensors.numpy
 from gensim.models import KeyedVectors, Word2Vec
 from gensim.models.callbacks import CallbackAny2Vec
+from huggingface_hub import HfApi, snapshot_download
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm.auto import tqdm
 
+from ..publishing import push_folder, with_retries
 from .words import make_tokenizer
 
-VECTORS_FILE, WORDS_FILE = "word_vectors.safetensors", "words.json"
+VECTORS_FILE, WORDS_FILE = "model.safetensors", "words.json"
+UNKNOWN_WORDS = 2  # rows before those of the vocabulary: padding and words outside it
 
 
 class WordVectors(NamedTuple):
@@ -33,20 +36,26 @@ class WordVectors(NamedTuple):
     vectors: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """As safetensors, with the words beside them."""
+        """As a model of sentence-transformers (safetensors and a tokenizer), and last `words.json`, the words with their counts."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"vectors": np.ascontiguousarray(self.vectors), "counts": np.ascontiguousarray(self.counts)}
-        safetensors.numpy.save_file(arrays, folder / VECTORS_FILE)
-        (folder / WORDS_FILE).write_text(json.dumps(self.words, ensure_ascii=False))
+        self.to_sentence_transformer().save_pretrained(str(folder), create_model_card=False)
+        counts = dict(zip(self.words, self.counts.tolist()))
+        (folder / WORDS_FILE).write_text(json.dumps(counts, ensure_ascii=False))
 
     @classmethod
-    def load(cls, folder: Path) -> "WordVectors":
-        """Raises an `OSError` where there are none, and a `ValueError` where words and vectors are not as many."""
-        arrays = safetensors.numpy.load_file(folder / VECTORS_FILE)
-        words = json.loads((folder / WORDS_FILE).read_text())
-        if len(words) != len(arrays["vectors"]):
-            raise ValueError(f"{folder} holds {len(words)} words and {len(arrays['vectors'])} vectors")
-        return cls(words, arrays["counts"], arrays["vectors"])
+    def from_pretrained(cls, source: str | Path, revision: str | None = None) -> "WordVectors":
+        """From a folder or the Hub.
+
+        Raises:
+            OSError: where there are none.
+            ValueError: where words and vectors are not as many.
+        """
+        folder = Path(source) if Path(source).is_dir() else Path(snapshot_download(str(source), revision=revision))
+        counts = json.loads((folder / WORDS_FILE).read_text())
+        vectors = safetensors.numpy.load_file(folder / VECTORS_FILE)["embedding.weight"][UNKNOWN_WORDS:]
+        if len(counts) != len(vectors):
+            raise ValueError(f"{source} holds {len(counts)} words and {len(vectors)} vectors")
+        return cls(list(counts), np.array(list(counts.values()), np.int64), vectors)
 
     def to_gensim(self) -> KeyedVectors:
         keyed = KeyedVectors(self.vectors.shape[1])
@@ -63,11 +72,25 @@ class WordVectors(NamedTuple):
 
     def to_sentence_transformer(self) -> SentenceTransformer:
         """A model whose vector of a text is the mean over its words; a word that is not in the vocabulary counts as zeros."""
-        nothing = np.zeros((2, self.vectors.shape[1]), np.float32)  # padding and unknown words
+        nothing = np.zeros((UNKNOWN_WORDS, self.vectors.shape[1]), np.float32)
         tokenizer = make_tokenizer(self.words).backend_tokenizer
         return SentenceTransformer(
             modules=[StaticEmbedding(tokenizer, np.concatenate([nothing, self.vectors]))], device="cpu"
         )
+
+
+def push_vectors(folder: Path, model_id: str, token: str | None = None, private: bool | None = None) -> None:
+    """Publish saved vectors with the card beside them, so that `SentenceTransformer(model_id)` loads them.
+
+    Raises:
+        RuntimeError: in one line, when the Hub refuses or cannot be reached.
+    """
+
+    def make() -> Any:
+        return HfApi(token=token).create_repo(model_id, private=private, exist_ok=True)
+
+    with_retries(make, f"making the repository {model_id}")
+    push_folder(folder, model_id, "Word vectors", token=token)
 
 
 class Progress(CallbackAny2Vec):

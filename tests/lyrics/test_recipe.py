@@ -11,6 +11,7 @@ from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
 from hf_recipes.lyrics.data import load_songs
 from hf_recipes.lyrics.metrics import ClassScores, ValueScores
+from hf_recipes.lyrics.vectors import WordVectors, mean_vectors
 
 TEXT = "old road and wave sail tide gull night"
 
@@ -25,9 +26,9 @@ def test_genres_are_told(genre_run):
         and results["accuracy_low"] <= results["test_accuracy"] <= results["accuracy_high"]
     )
     scores = results["examples"]["scores"]["accuracy"]
-    assert set(scores) == {"model", "TF-IDF, logistic regression"} and np.mean(scores["model"]) == pytest.approx(
-        results["test_accuracy"]
-    )
+    assert len(scores) == 4 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    for name in scores.keys() - {"model"}:
+        assert np.mean(scores[name]) == pytest.approx(results["baselines"][name]["accuracy"])
     assert not card_errors(card)
     for expected in (
         "By class",
@@ -35,6 +36,9 @@ def test_genres_are_told(genre_run):
         "What the vectors know",
         "share no artist_name",
         "Words that mark a class",
+        "Clusters",
+        "Against people's judgment",
+        "Songs that all get wrong",
     ):
         assert expected in card
 
@@ -44,6 +48,7 @@ def test_valences_are_told(run_lyrics, tmp_path, options):
     results = run_lyrics(
         tmp_path / "run", label_column="valence", learning_rate=0.01, num_train_epochs=20, dropout=0.0, **options
     )
+    assert "Values of words" in (tmp_path / "run/README.md").read_text()
     assert results["test_r2"] > 0.2 and results["test_spearman"] > 0.5
     assert results["baselines"]["mean of the training songs"]["r2"] <= 0 < results["baselines"]["TF-IDF, ridge"]["r2"]
     tell = pipeline("text-classification", model=str(tmp_path / "run"), trust_remote_code=True)
@@ -65,11 +70,25 @@ def test_the_command_tells_the_class_of_a_text(genre_run, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("sea ")
 
 
+def test_an_encoder_is_fine_tuned(run_lyrics, encoder, tmp_path, capsys):
+    options = {"sentence_encoder": encoder, "fine_tune_encoder": True, "learning_rate": 0.01, "num_train_epochs": 30}
+    results = run_lyrics(tmp_path / "run", **options)
+    assert results["test_accuracy"] > results["baselines"]["commonest class"]["accuracy"] + 0.2
+    assert "sentence encoder, logistic regression" in results["baselines"]
+    assert "fine-tuned, from the output at its first token" in (tmp_path / "run/README.md").read_text()
+    assert cli.main(["classify-text", TEXT, "--model", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("sea", "wood", "town")
+    with pytest.raises(ValueError, match="give its id or folder"):
+        run_lyrics(tmp_path / "none", fine_tune_encoder=True)
+
+
 def test_frozen_vectors_stay(genre_run):
     from hf_recipes import WordVectorForSequenceClassification
-    from hf_recipes.lyrics.vectors import WordVectors
 
-    vectors, model = WordVectors.load(genre_run), WordVectorForSequenceClassification.from_pretrained(genre_run)
+    vectors, model = (
+        WordVectors.from_pretrained(genre_run / "word_vectors"),
+        WordVectorForSequenceClassification.from_pretrained(genre_run),
+    )
     assert np.array_equal(model.embeddings.weight[2:].detach().numpy(), vectors.vectors)
     assert not (set(vectors.words) - {word for text in make_songs(240)["lyrics"] for word in text.split()})
 
@@ -123,6 +142,7 @@ def test_nearly_the_same_songs_are_left_out(tmp_path):
         ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),
         ({"genre": "fjord"}, {}, r"too few songs to cut into 5 folds: fjord \(1\)"),
         ({}, {"folds": 2}, "--folds is 2"),
+        ({"artist_name": "x"}, {"year_column": "artist_name"}, "row 0 of train: artist_name is 'artist 0'; a number"),
     ],
 )
 def test_bad_songs_are_named(change, options, message, tmp_path):
@@ -146,13 +166,20 @@ def test_scores_by_hand():
 def test_a_pushed_classifier_works_where_hf_recipes_is_missing(push_run, genre_run, tmp_path):
     (expected,) = pipeline("text-classification", model=str(genre_run), trust_remote_code=True)(TEXT)
     with running_hub(tmp_path / "hub") as endpoint:
-        push_run("lyrics", genre_run, "local/genre", endpoint)
+        push_run("lyrics", genre_run, "local/genre", endpoint, hub_vectors_id="local/vectors")
         script = f"""
 import sys; sys.modules["hf_recipes"] = None
 import json
 from transformers import pipeline
+from huggingface_hub import ModelCard
+from sentence_transformers import SentenceTransformer
+print(json.dumps(ModelCard.load("local/vectors").text))
+print(json.dumps(SentenceTransformer("local/vectors").encode({TEXT!r}).tolist()))
 print(json.dumps(pipeline("text-classification", model="local/genre", trust_remote_code=True)({TEXT!r})))
 """
         done = run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
-    (found,) = json.loads(done.stdout.splitlines()[-1])
+    card, encoded, (found,) = map(json.loads, done.stdout.splitlines()[-3:])
+    vectors = WordVectors.from_pretrained(genre_run / "word_vectors")
+    assert np.allclose(encoded, mean_vectors([TEXT.split()], vectors)[0], atol=1e-5)
+    assert 'SentenceTransformer("local/vectors")' in card and "144 training songs" in card
     assert found["label"] == expected["label"] == "sea" and found["score"] == pytest.approx(expected["score"], abs=1e-5)

@@ -1,9 +1,16 @@
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
+from datasets import Dataset
+from gensim.test.utils import datapath
 
+from hf_recipes.lyrics.data import LoadedSongs
 from hf_recipes.lyrics.lexicon import read_lexicon, score_words
-from hf_recipes.lyrics.semantics import align, marking_words, shifted_words
-from hf_recipes.lyrics.vectors import WordVectors
+from hf_recipes.lyrics.semantics import align, cluster_words, intrinsic_scores, marking_words, shifted_words
+from hf_recipes.lyrics.vectors import WordVectors, train_vectors
+from hf_recipes.lyrics.word_report import describe_shift
 
 
 def make_vectors(number: int = 200, size: int = 6, seed: int = 0) -> WordVectors:
@@ -37,6 +44,46 @@ def test_turned_spaces_are_turned_back_and_shifted_words_found():
         align(before, WordVectors(before.words[:3], before.counts[:3], before.vectors[:3]))
 
 
+def test_words_that_change_with_the_years_are_found():
+    generator = np.random.default_rng(0)
+    sky, film = ([f"{topic}{n}" for n in range(20)] for topic in ("sky", "film"))
+    rows = {"words": [], "year": []}
+    for n in range(400):
+        early, topic = n < 200, sky if generator.random() < 0.5 else film
+        words = [str(word) for word in generator.choice(topic, 6)]
+        # a star is of the sky, then of the films
+        rows["words"].append([*words, "star"] if (topic is sky) == early else words)
+        rows["year"].append(1950.0 if early else 2000.0)
+    songs = LoadedSongs({"train": Dataset.from_dict(rows)}, ["a"], 0, None, None)
+    train = partial(train_vectors, size=8, window=5, epochs=30, min_count=2)
+    section, agreement = describe_shift(songs, train, seed=0)
+    assert section.table[0]["word"] == "star" and section.table[0]["cosine"] < section.table[1]["cosine"] - 0.05
+    assert 0 < agreement["time"] < agreement["chance"] < 1 and "to about 2000" in section.text
+    section, agreement = describe_shift(songs, partial(train, min_count=1000), seed=0)
+    assert "cannot be compared: no word occurs 1000 times" in section.text and not agreement
+
+
+def test_scores_of_benchmarks_and_clusters():
+    words = [line.split("\t")[:2] for line in Path(datapath("wordsim353.tsv")).read_text().splitlines()[3:60]]
+    names = sorted({word.lower() for pair in words for word in pair} | {"man", "woman", "king", "queen"})
+    vectors = make_vectors(len(names))._replace(words=names)
+    by_name = {row["benchmark"]: row for row in intrinsic_scores(vectors)}
+    assert by_name["WordSim-353, Spearman"]["of known words"] >= 57
+    keyed = vectors.to_gensim()
+    found = keyed.evaluate_word_pairs(datapath("wordsim353.tsv"))[1]
+    assert by_name["WordSim-353, Spearman"]["score"] == pytest.approx(found.statistic, abs=1e-6)
+    assert by_name["analogies, share solved"] == {
+        "benchmark": "analogies, share solved",
+        "of known words": 2,
+        "score": None,
+    }
+    apart = np.repeat(np.eye(3, 6), 20, 0).astype(np.float32) + make_vectors(60).vectors * 0.01
+    clusters = cluster_words(make_vectors(60)._replace(vectors=apart), number=3, shown=2)
+    assert [row["words"] for row in clusters] == [20, 20, 20]
+    groups = [{int(word[4:]) // 20 for word in row["nearest to its centre"].split(", ")} for row in clusters]
+    assert sorted(groups, key=min) == [{0}, {1}, {2}]
+
+
 def test_scores_are_told_where_vectors_know_them(tmp_path):
     vectors = make_vectors(400)
     scores = vectors.vectors @ np.array([1.0, -1, 0, 0, 0, 0]) + 0.1 * np.random.default_rng(2).normal(size=400)
@@ -51,6 +98,12 @@ def test_scores_are_told_where_vectors_know_them(tmp_path):
     assert np.corrcoef(list(told["found"].values()), scores[300:])[0, 1] > 0.95
     with pytest.raises(ValueError, match="3 words of the lexicon have a vector"):
         score_words(vectors, dict.fromkeys(vectors.words[:3], 0.5))
+
+
+def test_the_lexicon_of_a_package_is_read():
+    pytest.importorskip("vaderSentiment")
+    lexicon = read_lexicon("vader")
+    assert len(lexicon) > 7000 and lexicon["love"] > 0.8 > 0.2 > lexicon["murder"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from sentence_transformers import SentenceTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from hf_recipes.lyrics.vectors import WordVectors, document_weights, mean_vectors, steady_hash, train_vectors
-from hf_recipes.lyrics.words import add_words, make_tokenizer, split_words
+from hf_recipes.lyrics.words import add_words, learn_phrases, make_tokenizer, split_words
 
 DOCUMENTS = [["a", "b", "c", "a"], ["b", "c", "d"], ["a", "d", "d", "e"]] * 20
 
@@ -33,20 +33,19 @@ def test_a_file_is_read_as_lists_are(tmp_path):
 def test_vectors_come_back_from_files_gensim_and_sentence_transformers(tmp_path):
     vectors = train_vectors(DOCUMENTS, size=8, epochs=3, min_count=1)
     vectors.save(tmp_path)
-    for other in (WordVectors.load(tmp_path), WordVectors.from_gensim(vectors.to_gensim())):
+    for other in (WordVectors.from_pretrained(tmp_path), WordVectors.from_gensim(vectors.to_gensim())):
         assert other.words == vectors.words and np.array_equal(other.vectors, vectors.vectors)
         assert np.array_equal(other.counts, vectors.counts)
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".pkl", ".npy", ".bin", ".model")]
-    vectors.to_sentence_transformer().save_pretrained(str(tmp_path / "sentence"))
-    encoded = SentenceTransformer(str(tmp_path / "sentence"), device="cpu").encode(["A, b! C", "a unknown"])
+    encoded = SentenceTransformer(str(tmp_path), device="cpu").encode(["A, b! C", "a unknown"])
     expected = mean_vectors([["a", "b", "c"]], vectors)[0]
     assert np.allclose(encoded[0], expected, atol=1e-6)
     assert np.allclose(
         encoded[1], vectors.vectors[vectors.words.index("a")] / 2, atol=1e-6
     )  # zeros for the unknown word
-    (tmp_path / "words.json").write_text("[]")
+    (tmp_path / "words.json").write_text("{}")
     with pytest.raises(ValueError, match="0 words and 5 vectors"):
-        WordVectors.load(tmp_path)
+        WordVectors.from_pretrained(tmp_path)
 
 
 def test_weights_are_scikit_learns():
@@ -72,6 +71,22 @@ def test_words_are_letters_marks_and_digits():
     ]
     tokenizer = make_tokenizer(["night", "old"])
     assert tokenizer("Old night, newt")["input_ids"] == [3, 2, 1]
+
+
+def test_phrases_are_one_word_everywhere():
+    documents = [["new", "york", "city", "night"], ["the", "new", "york", "road"], ["old", "road", "night"]] * 20
+    phrases = learn_phrases(documents, min_count=5, threshold=0.1)
+    assert "new york" in phrases and "old night" not in phrases
+    assert split_words(["New  York's\nroad", "a new\nYork", "newer york"], ["new york"]) == [
+        ["new", "york's", "road"],
+        ["a", "new york"],
+        ["newer", "york"],
+    ]
+    tokenizer = make_tokenizer(["road", "new york", "new"])
+    assert tokenizer("New York road, new York, york")["input_ids"] == [3, 2, 3, 1]
+    vectors = train_vectors([["new york", "road"]] * 5, size=4, epochs=1, min_count=1)
+    encoded = vectors.to_sentence_transformer().encode("In New York")
+    assert np.allclose(encoded, vectors.vectors[vectors.words.index("new york")] / 2)  # zeros for the other word
 
 
 def test_a_language_without_spaces_is_named():
