@@ -43,3 +43,15 @@ def members_of(groups: np.ndarray) -> list[np.ndarray]:
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """The percentile interval over the first axis."""
     return tuple(np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0))
+
+
+def parts_of(scores: list) -> np.ndarray:
+    """`(examples, 2)`: scores whose mean is the metric as parts of 1; or as they are, parts and wholes whose sums' quotient it is, as F1
+    is twice what is found of what is predicted and what is to be found."""
+    scores = np.asarray(scores, float)
+    return scores if scores.ndim == 2 else np.stack([scores, np.ones_like(scores)], 1)
+
+
+def quotient(parts: np.ndarray) -> float:
+    part, whole = parts.sum(0)
+    return part / whole if whole else 0.0

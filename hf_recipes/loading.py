@@ -11,14 +11,15 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, c
 
 logger = logging.getLogger(__name__)
 
+ROWS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}  # what reads files of rows
 READABLE = {Image: "(large_)?(string|binary)", ClassLabel: "(large_)?string|u?int\\d+|bool"}  # types of plain values
 
 
 def load_splits(dataset: str, config: str | None = None, revision: str | None = None) -> DatasetDict:
-    """The splits of a Hub id, or of a folder that `load_dataset` reads (one of class folders, for instance).
+    """The splits of a Hub id, of a folder that `load_dataset` reads (one of class folders, for instance), or of a file of rows.
 
     Args:
-        dataset: the id or folder.
+        dataset: the id, folder or file (CSV, JSON lines or Parquet).
         config: of a data set that has several.
         revision: branch, tag or commit on the Hub.
 
@@ -27,6 +28,8 @@ def load_splits(dataset: str, config: str | None = None, revision: str | None = 
         ValueError: when the folder is empty.
     """
     folder = Path(dataset)
+    if folder.is_file() and folder.suffix.lower() in ROWS:
+        return load_dataset(ROWS[folder.suffix.lower()], data_files=str(folder))
     if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
         raise ValueError(f"{folder} is empty; put the data there, or give another --dataset")
     if not folder.is_dir() and (folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1):

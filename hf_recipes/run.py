@@ -199,11 +199,11 @@ def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     """The YAML that makes this run again; folders and ids of this machine are replaced by what they are called."""
     options = {
         key: f"path/to/{Path(value).name}"
-        if key != "dataset" and isinstance(value, str) and Path(value).is_dir()
+        if key != "dataset" and isinstance(value, str) and Path(value).exists()
         else value
         for key, value in options.items()
     }
     dataset = str(options.get("dataset", ""))
-    if dataset and (dataset.startswith("local/") or Path(dataset).is_dir()):
+    if dataset and (dataset.startswith("local/") or Path(dataset).exists()):
         options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
     path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

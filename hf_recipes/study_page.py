@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
-from .intervals import interval, resample
+from .intervals import interval, parts_of, quotient, resample
 from .model_card import format_cell, markdown_table, save_figure
 from .study import CARDS, Section, Study
 
@@ -22,8 +22,8 @@ AXES = {
 
 
 COMPARED = (
-    "By test example, over the seeds that both have; the interval is that of a paired bootstrap which draws an example with all of its "
-    "runs:"
+    "By test example, over the seeds that both have; the interval is that of a paired bootstrap which draws an example, or a group of them, "
+    "with all of its runs:"
 )
 
 
@@ -72,6 +72,11 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     return page
 
 
+def examples_of(study: Study, variant: str) -> dict[int, dict]:
+    """Scores by example of the runs of a variant, by seed."""
+    return {run["seed"]: run["results"]["examples"] for run in study.results(variant)}
+
+
 def section_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
     """One row per variant; with `baselines`, those of the first variant; then what papers report."""
     rows = []
@@ -103,16 +108,23 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
     """A row for each pair of the section's `compare`: two variants, or a variant and a baseline of its runs."""
     rows, metric = [], section.compare.get("by")
     for first, second in section.compare.get("pairs", []):
-        runs = {run["seed"]: run["results"]["examples"] for run in study.results(first)}
-        others, which = runs, second
+        runs = examples_of(study, first)
         if second in study.variants:
-            others, which = {run["seed"]: run["results"]["examples"] for run in study.results(second)}, "model"
-        seeds = sorted(runs.keys() & others.keys())
+            others, which = examples_of(study, second), "model"
+        else:  # a baseline, of these runs or of another variant's with the same seeds
+            found = [runs, *(examples_of(study, name) for name in section.variants)]
+            others = next(
+                (each for each in found if each and second in next(iter(each.values()))["scores"][metric]), None
+            )
+            which = second
+            if runs and others is None:
+                known = {name for each in found for run in each.values() for name in run["scores"][metric]}
+                raise ValueError(
+                    f"{study.file}: {second!r} is neither a variant nor a baseline: {', '.join(sorted(known))}"
+                )
+        seeds = sorted(runs.keys() & (others or {}).keys())
         if not seeds:
             continue
-        known = others[seeds[0]]["scores"][metric]
-        if which not in known:
-            raise ValueError(f"{study.file}: {second!r} is neither a variant nor a baseline: {', '.join(known)}")
         for seed in seeds:
             if runs[seed]["ids"] != others[seed]["ids"]:
                 raise ValueError(f"{study.file}: {first} and {second} were tested on other examples with seed {seed}")
@@ -120,14 +132,14 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
             np.concatenate([parts_of(each[seed]["scores"][metric][name]) for seed in seeds])
             for each, name in ((runs, "model"), (others, which))
         )
-        examples = np.concatenate([runs[seed]["ids"] for seed in seeds])
+        groups = np.concatenate([runs[seed].get("groups", runs[seed]["ids"]) for seed in seeds])
         strata = np.concatenate([runs[seed].get("strata", [0] * len(runs[seed]["ids"])) for seed in seeds])
 
         def difference(rows: np.ndarray, ours=ours, theirs=theirs) -> float:
             return quotient(ours[rows]) - quotient(theirs[rows])
 
-        low, high = interval(resample(difference, len(examples), groups=examples, strata=strata))
-        measured = f"{difference(np.arange(len(examples))):+.4f}"
+        low, high = interval(resample(difference, len(groups), groups=groups, strata=strata))
+        measured = f"{difference(np.arange(len(groups))):+.4f}"
         rows.append(
             {
                 "first": first,
@@ -138,18 +150,6 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
             | {"95 % interval": f"{low:+.4f} to {high:+.4f}"}
         )
     return rows
-
-
-def parts_of(scores: list) -> np.ndarray:
-    """`(examples, 2)`: scores whose mean is the metric as parts of 1; or as they are, parts and wholes whose sums' quotient it is, as F1
-    is twice what is found of what is predicted and what is to be found."""
-    scores = np.asarray(scores, float)
-    return scores if scores.ndim == 2 else np.stack([scores, np.ones_like(scores)], 1)
-
-
-def quotient(parts: np.ndarray) -> float:
-    part, whole = parts.sum(0)
-    return part / whole if whole else 0.0
 
 
 def mean_and_deviation(values: list[float | None]) -> str | None:

@@ -2,7 +2,7 @@
 
     accelerate launch recipes/lyrics.py --config recipes/lyrics/genre_word2vec.yaml --dataset YOUR_FOLDER_OR_HUB_ID
 
-Any data set or CSV of texts with classes or values will do; `--help` explains every option.
+Any data set, or file of rows such as a CSV, of texts with classes or values will do; `--help` explains every option.
 """
 
 from dataclasses import dataclass, field
@@ -15,10 +15,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hf_recipes import WordVectorConfig, WordVectorForSequenceClassification
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.lyrics.analysis import analyse
 from hf_recipes.lyrics.card import make_card, write_vectors_card
 from hf_recipes.lyrics.data import LoadedSongs, load_songs
-from hf_recipes.lyrics.lexicon import read_lexicon
+from hf_recipes.lyrics.lexicon import known_words, read_lexicon
 from hf_recipes.lyrics.training import (
     SongCollator,
     encode_songs,
@@ -30,15 +31,16 @@ from hf_recipes.lyrics.training import (
 )
 from hf_recipes.lyrics.vectors import (
     UNKNOWN_WORDS,
-    WORDS_FILE,
     WordVectors,
     document_weights,
     push_vectors,
     train_vectors,
 )
 from hf_recipes.lyrics.words import make_tokenizer
-from hf_recipes.run import launch, run
-from hf_recipes.training import RecipeTrainer
+from hf_recipes.run import launch, run, run_settings
+from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
+
+VECTORS = "_word_vectors"  # in the folder of the run; what begins with _ is not published with the classifier
 
 
 @dataclass
@@ -52,12 +54,16 @@ class LyricsArguments(DatasetArguments):
     group_column: str = field(
         default="artist_name", metadata={"help": "What must not be on both sides of a split; `none` for nothing."}
     )
-    year_column: str | None = field(
-        default=None, metadata={"help": "Of years; how words differ between earlier and later songs is described."}
+    year_column: str | None = field(default=None, metadata={"help": "Of years, for --word_shifts."})
+    word_shifts: bool = field(
+        default=False,
+        metadata={
+            "help": "Describe how words differ between the two commonest classes, and between earlier and later songs."
+        },
     )
     phrases: int = field(
         default=0,
-        metadata={"help": "Take pairs of words as one that occur so often, and more often than by chance; 0: none."},
+        metadata={"help": "Take pairs of words as one that occur more often than this, and than by chance; 0: none."},
     )
     folds: int = field(default=5, metadata={"help": "Of the data; the seed says which one tests and how they are cut."})
     similarity: float = field(default=0.8, metadata={"help": "Above which songs are duplicates; 1 looks for none."})
@@ -67,7 +73,10 @@ class LyricsArguments(DatasetArguments):
     vector_epochs: int = field(default=20, metadata={"help": "Of the training of word vectors."})
     min_count: int = field(default=3, metadata={"help": "Rarer words have no vector."})
     workers: int = field(
-        default=1, metadata={"help": "Threads that train word vectors; with more than one, no two runs are the same."}
+        default=1,
+        metadata={
+            "help": "Threads that train word vectors; with more than one, from a file, no two runs are the same."
+        },
     )
     embeddings: Literal["frozen", "fine_tuned", "random"] = field(
         default="frozen", metadata={"help": "What the classifier does with the vectors."}
@@ -95,8 +104,7 @@ class LyricsArguments(DatasetArguments):
 
 def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
-    if recipe.fine_tune_encoder and not recipe.sentence_encoder:
-        raise ValueError("--fine_tune_encoder fine-tunes --sentence_encoder; give its id or folder")
+    check_options(recipe)
     songs = load_songs(
         recipe.dataset,
         label_column=recipe.label_column,
@@ -110,7 +118,6 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         similarity=recipe.similarity,
         seed=args.seed,
     )
-    lexicon = read_lexicon(recipe.lexicon) if recipe.lexicon else None
     fit = partial(
         train_vectors,
         size=recipe.vector_size,
@@ -120,14 +127,19 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         min_count=recipe.min_count,
         seed=args.seed,
         workers=recipe.workers,
+        progress=not args.disable_tqdm,
     )
-    folder = Path(args.output_dir) / "word_vectors"
+    folder, settings = Path(args.output_dir) / VECTORS, run_settings(recipe, args)["digest"]
     with args.main_process_first():
-        if not (folder / WORDS_FILE).exists():  # a run that was killed goes on with those that it has
+        if read_json(folder / SETTINGS_FILE) != settings:  # a run that was killed goes on with those that it has
             vectors = fit(songs.splits["train"]["words"][:])
-            write_vectors_card(folder, recipe, songs, vectors, args.seed)
             vectors.save(folder)
+            write_vectors_card(folder, recipe, songs, vectors, args.seed)
+            write_json(folder / SETTINGS_FILE, settings)
     vectors = WordVectors.from_pretrained(folder)
+    lexicon = read_lexicon(recipe.lexicon) if recipe.lexicon else None
+    if lexicon:
+        known_words(vectors, lexicon)  # too few of them are better named before the training
     model, tokenizer = make_model(recipe, songs, vectors)
     splits = {name: number_words(split, tokenizer) for name, split in songs.splits.items()}
     trainer = RecipeTrainer(
@@ -141,16 +153,33 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         compute_metrics=make_compute(songs.names is None),
         reduce=reduce_batch,
     )
-    compared = recipe.baselines and recipe.sentence_encoder
-    encoded = encode_songs(songs.splits, recipe.sentence_encoder) if compared else None
     report = partial(
-        analyse, songs=songs, vectors=vectors, train_vectors=fit, encoded=encoded, lexicon=lexicon,
+        analyse,
+        songs=songs,
+        vectors=vectors,
+        train_vectors=fit if recipe.word_shifts else None,
+        encode=partial(encode_songs, songs.splits, recipe.sentence_encoder) if recipe.sentence_encoder else None,
+        lexicon=lexicon,
         baselines=recipe.baselines,
-    )  # fmt: skip
+    )
     results = run(trainer, recipe, splits["test"], report)
     if args.push_to_hub and recipe.hub_vectors_id and trainer.is_world_process_zero():
         push_vectors(folder, recipe.hub_vectors_id, token=args.hub_token, private=args.hub_private_repo)
     return results
+
+
+def check_options(recipe: LyricsArguments) -> None:
+    """Refuses what would be of no effect, before anything is loaded."""
+    if recipe.fine_tune_encoder and not recipe.sentence_encoder:
+        raise ValueError("--fine_tune_encoder fine-tunes --sentence_encoder; give its id or folder")
+    if recipe.sentence_encoder and not recipe.fine_tune_encoder and not recipe.baselines:
+        raise ValueError("--sentence_encoder is a baseline, or fine-tuned with --fine_tune_encoder; --baselines is off")
+    if recipe.year_column and not recipe.word_shifts:
+        raise ValueError("--year_column is for --word_shifts, which is not given")
+    if recipe.phrases and recipe.phrases < recipe.min_count:
+        raise ValueError(
+            f"--phrases is {recipe.phrases}, and what occurs less than {recipe.min_count} times (--min_count) has no vector"
+        )
 
 
 def make_model(

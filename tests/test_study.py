@@ -222,8 +222,13 @@ def test_variants_are_compared_by_example(monkeypatch):
     with pytest.raises(ValueError, match=r"s\.yaml: a and b were tested on other examples with seed 0"):
         comparison_rows(drawn, section)
     section.compare["pairs"] = [["a", "skill"]]
-    with pytest.raises(ValueError, match=r"s\.yaml: 'skill' is neither a variant nor a baseline: model, luck"):
+    with pytest.raises(ValueError, match=r"s\.yaml: 'skill' is neither a variant nor a baseline: luck, model"):
         comparison_rows(drawn, section)
+    # a baseline that only another variant's runs have
+    section.compare["pairs"] = [["b", "luck"]]
+    other |= {"ids": list(range(40)), "groups": [row // 20 for row in range(40)]}
+    (row,) = comparison_rows(drawn, section)
+    assert row["difference in f1"] == "+0.5000" and row["95 % interval"] == "+0.5000 to +0.5000"  # two groups, alike
 
 
 def test_histories_are_drawn_by_epoch():

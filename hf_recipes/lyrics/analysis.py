@@ -1,16 +1,19 @@
 """What a song classifier tells and what it does not: tables and figures for its card. No lyrics are shown, words and counts only."""
 
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from scipy.special import softmax
+from sklearn.metrics import f1_score
 
 from ..classification import accuracy_by_class, confused_pairs, plot_confusion
 from ..figures import new_figure, plot_predicted
-from ..intervals import interval, resample
+from ..intervals import interval, parts_of, quotient, resample
 from ..model_card import Report, Section
-from .baselines import fit_baselines
+from .baselines import MARGINS, NOTHING, fit_baselines
 from .data import LoadedSongs
 from .metrics import ClassScores, ValueScores
 from .semantics import marking_words
@@ -20,15 +23,15 @@ from .word_report import TrainVectors, describe_words
 # whose scores are kept by song, for paired comparisons
 PAIRED = (
     "model",
-    "TF-IDF, logistic regression",
-    "TF-IDF, ridge",
+    *NOTHING,
     *(
         f"{name}, {head}"
-        for name in ("mean word vector", "TF-IDF-weighted word vector", "sentence encoder")
+        for name in ("TF-IDF", "mean word vector", "TF-IDF-weighted word vector", "sentence encoder")
         for head in ("logistic regression", "ridge")
     ),
 )
 LENGTHS = ((0, 40, "up to 40 words"), (41, 80, "41 to 80"), (81, 120, "81 to 120"), (121, None, "121 or more"))
+FIFTHS = 5
 
 
 def analyse(
@@ -36,8 +39,8 @@ def analyse(
     predictions,
     songs: LoadedSongs,
     vectors: WordVectors,
-    train_vectors: TrainVectors,
-    encoded: dict[str, np.ndarray] | None = None,
+    train_vectors: TrainVectors | None = None,
+    encode: Callable[[], dict[str, np.ndarray]] | None = None,
     lexicon: dict[str, float] | None = None,
     baselines: bool = True,
 ) -> Report:
@@ -48,64 +51,68 @@ def analyse(
         predictions: of `trainer.predict(test)`: `logits` and `label`.
         songs: the data.
         vectors: fitted on the training songs.
-        train_vectors: fits vectors on other songs in the same way.
-        encoded: vectors of a sentence encoder by split, if it is to be compared.
+        train_vectors: fits vectors on other songs in the same way, if words are to be compared between parts of the training songs.
+        encode: gives vectors of a sentence encoder by split, if it is to be compared.
         lexicon: scores of words, if what the vectors know of them is to be measured.
         baselines: whether simple models are fitted on the same songs.
     """
     test, names = songs.splits["test"], songs.names
     logits, labels = predictions.predictions["logits"].astype(float), np.array(test["label"][:])
-    order = predictions.label_ids["index"].astype(int)
-    logits = logits[np.argsort(order)]
-    ours = logits if names else logits[:, 0]
-    others = fit_baselines(songs.splits, vectors, names, encoded) if baselines else {}
-    scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "mae")
-    by_song = {name: score_songs(answer, labels, names) for name, answer in {"model": ours, **others}.items()}
+    logits = logits[np.argsort(predictions.label_ids["index"].astype(int))]
+    answers = {"model": logits if names else logits[:, 0]}
+    if baselines:
+        answers |= fit_baselines(songs.splits, vectors, names, encode() if encode else None)
+    scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "r2")
+    by_song = {name: score_songs(answer, labels, names) for name, answer in answers.items()}
+    measured = {name: scores.compute(predictions=answer, references=labels) for name, answer in answers.items()}
+    for name in MARGINS:
+        measured.get(name, {}).pop("log_loss", None)
     vocabulary = set(vectors.words)
     known = [float(np.mean([word in vocabulary for word in words])) if words else 0.0 for words in test["words"]]
-    low, high = interval(
-        resample(
-            lambda rows: by_song["model"][rows].mean(),
-            len(labels),
-            groups=np.unique(test["group"][:], return_inverse=True)[1],
-        )
-    )
-    report = Report(
-        baselines={name: scores.compute(predictions=answer, references=labels) for name, answer in others.items()},
+    parts, groups = parts_of(by_song["model"]), np.array([zlib.crc32(group.encode()) for group in test["group"]])
+    low, high = interval(resample(lambda rows: quotient(parts[rows]), len(labels), groups=groups))
+    of_words, found = describe_words(trainer.model, songs, vectors, train_vectors, lexicon, trainer.args.seed)
+    sections = [
+        Section(
+            "How sure the numbers are",
+            f"95 % interval of {'the accuracy' if names else 'R2'}, by drawing groups of songs, as those of an artist, whole: {low:.3f} to {high:.3f}. "
+            f"{songs.duplicates} songs of the data were left out, since another one has nearly the same words.",
+        ),
+        *(describe_classes(answers["model"], labels, names) if names else describe_values(answers, labels)),
+        Section(
+            "By length and vocabulary",
+            f"{len(vectors.words):,} words have a vector: {np.mean(known):.0%} of those of a test song.",
+            table_by(answers["model"], labels, [len(words) for words in test["words"]], known, bool(names)),
+        ),
+        *(describe_disagreement(by_song, test, names) if names and baselines else []),
+        *of_words,
+    ]
+    return Report(
+        sections,
+        baselines={name: each for name, each in measured.items() if name != "model"},
         measured={
             f"{metric}_low": float(low),
             f"{metric}_high": float(high),
             "known_words": float(np.mean(known)),
             "vocabulary": len(vectors.words),
-            "train_examples": len(songs.splits["train"]),
+            "duplicates": songs.duplicates,
             "examples": {
                 "ids": test["index"][:],
+                "groups": groups.tolist(),
                 "scores": {metric: {name: by_song[name].round(6).tolist() for name in PAIRED if name in by_song}},
             },
+            **found,
         },
     )
-    of_words, measured = describe_words(trainer.model, songs, vectors, train_vectors, lexicon, trainer.args.seed)
-    report.measured |= measured
-    report.sections = [
-        Section(
-            "How sure the numbers are",
-            f"95 % interval of the {'accuracy' if names else 'mean absolute error'}, artists drawn with all of their songs: {low:.3f} to {high:.3f}.",
-        ),
-        *(describe_classes(ours, labels, names) if names else describe_values(ours, labels)),
-        Section(
-            "By length and vocabulary",
-            f"{len(vectors.words):,} words have a vector: {np.mean(known):.0%} of those of a test song.",
-            table_by(by_song["model"], [len(words) for words in test["words"]], known, bool(names)),
-        ),
-        *(describe_disagreement(by_song, test, names) if names and others else []),
-        *of_words,
-    ]
-    return report
 
 
 def score_songs(answer: np.ndarray, labels: np.ndarray, names: list[str] | None) -> np.ndarray:
-    """`(songs,)`: right or not, or the absolute error."""
-    return (answer.argmax(1) == labels).astype(float) if names else abs(answer - labels)
+    """`(songs,)`: right or not; or `(songs, 2)`: by how much the squared error is less than that of the mean, and the latter, whose sums'
+    quotient is R2."""
+    if names:
+        return (answer.argmax(1) == labels).astype(float)
+    of_mean = (labels - labels.mean()) ** 2
+    return np.stack([of_mean - (labels - answer) ** 2, of_mean], 1)
 
 
 def describe_classes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Section]:
@@ -120,8 +127,9 @@ def describe_classes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -
         for n in range(5)
         if (bins == n).any()
     ]  # fmt: skip
+    f1 = dict(zip(names, f1_score(labels, logits.argmax(1), labels=range(len(names)), average=None, zero_division=0)))
     by_class = [
-        {("songs" if key == "images" else key): value for key, value in row.items()}
+        {("songs" if key == "images" else key): value for key, value in row.items()} | {"F1": float(f1[row["class"]])}
         for row in accuracy_by_class(confusion, names)
     ]
     return [
@@ -132,15 +140,43 @@ def describe_classes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -
     ]
 
 
-def describe_values(found: np.ndarray, wanted: np.ndarray) -> list[Section]:
+def describe_values(answers: dict[str, np.ndarray], wanted: np.ndarray) -> list[Section]:
+    """Predictions against the truth, and both by fifths: of the predictions, which shows how far they can be trusted, and of the true values,
+    which shows what no model tells."""
+    found, errors = answers["model"], np.abs(np.stack(list(answers.values())) - wanted)
     figure, axes = new_figure(1, 1, 4.2, 3.8)
     plot_predicted(axes[0, 0], wanted, found, "value")
-    return [Section("Predicted against true values", "", figure=figure)]
+    trust = [
+        {"predicted": bounds, "songs": len(rows), "mean prediction": float(found[rows].mean()), "mean true value": float(wanted[rows].mean())}
+        for bounds, rows in fifths(found)
+    ]  # fmt: skip
+    missed = [
+        {"true value": bounds, "songs": len(rows), "mean prediction": float(found[rows].mean()), "mean absolute error": float(errors[0][rows].mean()),
+         "the least of any model": float(errors.min(0)[rows].mean())}
+        for bounds, rows in fifths(wanted)
+    ]  # fmt: skip
+    return [
+        Section("Predicted against true values", "", figure=figure),
+        Section("Calibration", "By fifths of the predictions.", trust),
+        Section(
+            "What is missed",
+            f"By fifths of the true values; {len(answers)} models, the one of this card among them.",
+            missed,
+        ),
+    ]
 
 
-def table_by(scores: np.ndarray, lengths: list[int], known: list[float], right: bool) -> list[dict[str, Any]]:
-    """The mean score by number of words, and by the share of words that have a vector."""
-    name = "right" if right else "absolute error"
+def fifths(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """The rows of each fifth of some values, with its bounds."""
+    parts = np.array_split(np.argsort(values, kind="stable"), FIFTHS)
+    return [(f"{values[rows].min():.2f} to {values[rows].max():.2f}", rows) for rows in parts if len(rows)]
+
+
+def table_by(
+    answer: np.ndarray, labels: np.ndarray, lengths: list[int], known: list[float], classes: bool
+) -> list[dict[str, Any]]:
+    """How right the answers are by number of words, and by the share of words that have a vector."""
+    name, scores = ("right", answer.argmax(1) == labels) if classes else ("absolute error", abs(answer - labels))
     groups = {
         label: (np.array(lengths) >= low) & (np.array(lengths) <= (high or np.inf)) for low, high, label in LENGTHS
     }
@@ -159,13 +195,14 @@ def table_by(scores: np.ndarray, lengths: list[int], known: list[float], right: 
 def describe_disagreement(by_song: dict[str, np.ndarray], test: Dataset, names: list[str]) -> list[Section]:
     """Songs that every model gets wrong, by class; and the words of those that frequencies tell and vectors do not, and the other way
     round."""
-    labels, right = np.array(test["label"]), np.array(list(by_song.values())) > 0
+    models = [scores for name, scores in by_song.items() if name not in NOTHING]
+    labels, right = np.array(test["label"]), np.array(models) > 0
     rows = [
         {"class": name, "songs": int((labels == number).sum()), "wrong by all": int((~right.any(0))[labels == number].sum()),
          "right by all": int(right.all(0)[labels == number].sum())}
         for number, name in enumerate(names)
     ]  # fmt: skip
-    text = f"Of {len(right)} models, the one of this card among them."
+    text = f"{len(models)} models, the one of this card among them."
     frequencies, means = (
         by_song["TF-IDF, logistic regression"] > 0,
         by_song["mean word vector, logistic regression"] > 0,

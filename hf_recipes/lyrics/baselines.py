@@ -12,13 +12,16 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import LinearSVC, LinearSVR
 
 from .vectors import WordVectors, document_weights, mean_vectors
 
 PENALTIES = np.logspace(-3, 3, 7)
+COSTS = np.logspace(-3, 1, 5)  # of linear SVMs, which take long to fit at higher ones
 INNER_FOLDS = 3  # that choose a penalty
 LEAST = 1e-7  # a probability that is not 0
+NOTHING = ("commonest class", "mean of the training songs")  # what knows no words
+MARGINS = ("TF-IDF, linear SVM",)  # whose logits are no logarithms of probabilities
 
 
 def fit_baselines(
@@ -54,19 +57,26 @@ def fit_baselines(
 
     if names is None:
         head = "ridge"
-        nothing = {"mean of the training songs": DummyRegressor()}
+        nothing = {NOTHING[1]: DummyRegressor()}
         models = {
             "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(PENALTIES * 10, cv=inner)),
             "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(PENALTIES, cv=inner)),
+            "TF-IDF with pairs of words, ridge": make_pipeline(frequencies(2), RidgeCV(PENALTIES, cv=inner)),
+            "TF-IDF, linear SVM": make_pipeline(
+                frequencies(), GridSearchCV(LinearSVR(), {"C": COSTS}, cv=inner, scoring="r2")
+            ),
         }
     else:
         head = "logistic regression"
-        nothing = {"commonest class": DummyClassifier(strategy="prior")}
+        nothing = {NOTHING[0]: DummyClassifier(strategy="prior")}
         models = {
             "bag of words, naive Bayes": make_pipeline(counts(), MultinomialNB()),
+            "bag of words, logistic regression": make_pipeline(counts(binary=True), logistic(inner)),
             "TF-IDF, logistic regression": make_pipeline(frequencies(), logistic(inner)),
             "TF-IDF with pairs of words, logistic regression": make_pipeline(frequencies(2), logistic(inner)),
-            "TF-IDF, linear SVM": make_pipeline(frequencies(), LinearSVC(C=0.3)),
+            "TF-IDF, linear SVM": make_pipeline(
+                frequencies(), GridSearchCV(LinearSVC(), {"C": COSTS}, cv=inner, scoring="accuracy")
+            ),
         }
     answers = {
         name: say(model.fit(np.zeros((len(train), 1)), labels), np.zeros((len(test), 1)), names)

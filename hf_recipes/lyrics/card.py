@@ -110,6 +110,11 @@ def make_card(recipe: Any, songs: LoadedSongs) -> CardInfo:
         limitations=[
             *limitations,
             "It was trained on few songs of one source, whose labels are that source's.",
+            *(
+                [f"{songs.shared} groups of the test, such as artists, are in the training songs too."]
+                if songs.shared
+                else []
+            ),
         ],
         citation=cite(recipe),
         pipeline_tag="text-classification",

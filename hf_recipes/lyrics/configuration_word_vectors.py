@@ -34,7 +34,7 @@ class WordVectorConfig(PreTrainedConfig):
     dropout: float = 0.0
     pad_token_id: int | None = 0
 
-    def validate_pooling(self):
+    def validate_options(self):
         """Raises a `ValueError` that names the field."""
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling is {self.pooling!r}; it can be one of {', '.join(POOLINGS)}")

@@ -4,7 +4,7 @@ import logging
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 BINS = 5  # of values, among which folds are balanced
 SHINGLE = 5  # words
+MOST_NAMES = 8  # that an error names
 BLOCK = 500  # songs that are compared with all others at a time
 
 
@@ -26,6 +27,7 @@ class LoadedSongs(NamedTuple):
             and `year` where there is such a column.
         names: of the classes, or None for values.
         duplicates: songs left out since another one has nearly the same words.
+        shared: groups of the test that are in the training too, as a data set's own splits may have it.
         tested_on: what the test is where it is not the data set's own test split, else None.
         revision: the commit of the data set on the Hub, if it came from there.
     """
@@ -33,6 +35,7 @@ class LoadedSongs(NamedTuple):
     splits: DatasetDict
     names: list[str] | None
     duplicates: int
+    shared: int
     tested_on: str | None
     revision: str | None
 
@@ -57,13 +60,13 @@ def load_songs(
     `folds`, of the cut that `seed` divided by `folds` draws, the validation another fold.
 
     Args:
-        dataset: a Hub id, or a folder that `load_dataset` reads.
+        dataset: a Hub id, or a file or folder that `load_dataset` reads.
         label_column: of classes (texts, whole numbers or `ClassLabel`) or of values (floats).
         text_column: of the lyrics.
         group_column: what must not be on both sides of a split, such as the artist; None where songs are independent.
         year_column: of when a song is from, a number; None if nothing is to be made of it.
-        phrases: how often a pair of words occurs at least in the training songs to be taken as one word, if it also does more often than
-            chance would have it; 0 takes none.
+        phrases: pairs of words are taken as one word that occur more often than this in the training songs, and than chance would have it;
+            0 takes none.
         config, revision: of a data set that has several.
         folds: of the cut, at least 3.
         similarity: of the sets of five words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
@@ -78,7 +81,8 @@ def load_songs(
     found = hub_revision(next(iter(splits.values())))
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
-    chosen = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    # a song that is in two splits is left out of the training
+    chosen = {name: splits[name] for name in ("test", "validation", "train") if name in splits}
     columns = {"text": text_column, "label": label_column, "group": group_column, "year": year_column}
     columns = {option: column for option, column in columns.items() if column}
     chosen = DatasetDict({name: check_rows(split, name, columns) for name, split in chosen.items()})
@@ -89,6 +93,8 @@ def load_songs(
     duplicates = 0
     if similarity < 1:
         kept = first_of_duplicates([words for split in chosen.values() for words in split["words"]], similarity)
+        if "test" in chosen:
+            kept[: len(chosen["test"])] = True  # it stays as it is known to others
         duplicates, start = int((~kept).sum()), 0
         for name, split in chosen.items():
             chosen[name] = split.select(np.flatnonzero(kept[start : start + len(split)]))
@@ -109,7 +115,12 @@ def load_songs(
         pairs = learn_phrases(chosen["train"]["words"][:], phrases)
         logger.info("%d pairs of words are taken as one word", len(pairs))
         chosen = DatasetDict({name: add_words(split, name, pairs) for name, split in chosen.items()})
-    return LoadedSongs(chosen, names, duplicates, tested_on, found)
+    shared = len(set(chosen["train"]["group"]) & set(chosen["test"]["group"]))
+    if shared and group_column:
+        logger.warning(
+            "%d of the test's values of %s are in the training songs too: its splits were cut so", shared, group_column
+        )
+    return LoadedSongs(chosen, names, duplicates, shared if group_column else 0, tested_on, found)
 
 
 def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
@@ -119,17 +130,26 @@ def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
             raise ValueError(
                 f"{name} has no column {column!r}; it has {', '.join(split.column_names)}. Choose with --{option}_column"
             )
+    label = split.features[columns["label"]]
+    if not isinstance(label, (Value, ClassLabel)):
+        raise ValueError(
+            f"{name}: {columns['label']} holds {label}, not a class or a value. Choose with --label_column"
+        )
     rows: dict[str, Any] = {option: split[column][:] for option, column in columns.items()}
     rows["index"] = list(range(len(split)))
     rows["group"] = [str(group) for group in rows.get("group", rows["index"])]
-    for row, (text, label) in enumerate(zip(rows["text"], rows["label"])):
-        if not isinstance(text, str) or not text.strip():
+    for row, (text, answer) in enumerate(zip(rows["text"], rows["label"])):
+        if not isinstance(text, str) and text is not None:
+            raise ValueError(
+                f"row {row} of {name}: {columns['text']} is {text!r}, not a text. Choose with --text_column"
+            )
+        if not text or not text.strip():
             raise ValueError(f"row {row} of {name}: {columns['text']} is empty; leave such songs out")
-        if label is None or label != label:
+        if answer is None or answer != answer or answer == "":
             raise ValueError(f"row {row} of {name}: {columns['label']} is missing; leave such songs out")
     features = {
         "text": Value("string"),
-        "label": split.features[columns["label"]],
+        "label": label,
         "index": Value("int64"),
         "group": Value("string"),
     }
@@ -170,7 +190,8 @@ def cut(split: Dataset, folds: int, fold: int, seed: int, names: list[str] | Non
         rare = [f"{name} ({count})" for name, count in zip(names, counts) if 0 < count < folds]
         if rare:
             raise ValueError(
-                f"too few songs to cut into {folds} folds: {', '.join(rare)}; leave the class out, or give fewer --folds"
+                f"too few songs to cut into {folds} folds: {', '.join(rare[:MOST_NAMES])}{', ...' if len(rare) > MOST_NAMES else ''}; leave them "
+                "out, or give fewer --folds; values to be told are numbers with a point"
             )
         strata = labels
     else:

@@ -47,8 +47,13 @@ def read_lexicon(source: str | Path) -> dict[str, float]:
     )
     scores: dict[str, float] = {}
     for number, row in enumerate(rows, 1):
+        if not row:
+            continue
         try:
-            scores[row[0].strip().lower()] = float(row[1])
+            score = float(row[1])
+            if not np.isfinite(score):
+                raise ValueError
+            scores[row[0].strip().lower()] = score
         except (IndexError, ValueError) as error:
             if number > 1:
                 raise ValueError(f"{file}, line {number}: {row} is not a word and a score") from error
@@ -58,6 +63,20 @@ def read_lexicon(source: str | Path) -> dict[str, float]:
         )
     low, high = min(scores.values()), max(scores.values())
     return {word: (score - low) / (high - low) for word, score in scores.items()}
+
+
+def known_words(vectors: WordVectors, lexicon: dict[str, float]) -> list[int]:
+    """The places of the words that have a vector and a score.
+
+    Raises:
+        ValueError: when they are too few to fit anything.
+    """
+    known = [place for place, word in enumerate(vectors.words) if word in lexicon]
+    if len(known) < FEWEST:
+        raise ValueError(
+            f"{len(known)} words of the lexicon have a vector; at least {FEWEST} are needed, so give more texts or another lexicon"
+        )
+    return known
 
 
 def score_words(vectors: WordVectors, lexicon: dict[str, float], seed: int = 0) -> dict[str, Any]:
@@ -75,11 +94,7 @@ def score_words(vectors: WordVectors, lexicon: dict[str, float], seed: int = 0) 
     Raises:
         ValueError: when too few words have both.
     """
-    known = [place for place, word in enumerate(vectors.words) if word in lexicon]
-    if len(known) < FEWEST:
-        raise ValueError(
-            f"{len(known)} words of the lexicon have a vector; at least {FEWEST} are needed, so give more texts or another lexicon"
-        )
+    known = known_words(vectors, lexicon)
     inputs, wanted = vectors.vectors[known], np.array([lexicon[vectors.words[place]] for place in known])
     heads = {
         "mean of the scores": DummyRegressor(),

@@ -15,7 +15,7 @@ UNKNOWN = 1  # number of all words that have no vector; 0 is padding
 class WordVectorForSequenceClassification(PreTrainedModel):
     """One vector of a text, from those of its words, and a small head.
 
-    Padding and unknown words count for nothing; a text of nothing else is the zero vector, so that its logits are the head's bias.
+    Padding and unknown words count for nothing; a text of nothing else is pooled from zeros, so that all such texts get the same logits.
     """
 
     config_class = WordVectorConfig
@@ -88,13 +88,13 @@ class WordVectorForSequenceClassification(PreTrainedModel):
         loss = None
         if labels is not None:
             regression = self.config.problem_type == "regression"
-            loss = F.mse_loss(logits[:, 0], labels.to(logits.dtype)) if regression else F.cross_entropy(logits, labels)
+            loss = F.mse_loss(logits[:, 0].float(), labels.float()) if regression else F.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def average(self, vectors: torch.Tensor, known: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
         """`(texts, size)` from the vectors of words `(texts, words, size)`, of which those that are `known` count."""
         if self.config.pooling == "attention":
-            scores = self.attention(vectors)[..., 0].masked_fill(~known, torch.finfo(vectors.dtype).min)
+            scores = self.attention(vectors)[..., 0].float().masked_fill(~known, torch.finfo(torch.float32).min)
             shares = scores.softmax(1) * known
         else:
             shares = known.to(vectors.dtype) * (self.weights[input_ids] if self.config.pooling == "tfidf" else 1.0)

@@ -116,18 +116,13 @@ def align(source: WordVectors, target: WordVectors) -> tuple[list[str], np.ndarr
     return [source.words[place] for place, _ in shared], first @ turn, second
 
 
-def mean_agreement(source: WordVectors, target: WordVectors, most: int = 200) -> float:
-    """The mean cosine of a word in the one space and in the other, over the commonest shared words."""
-    _, first, second = align(source, target)
-    return float((first * second).sum(1)[:most].mean())
-
-
 def shifted_words(
-    source: WordVectors, target: WordVectors, most: int = 10, nearest: int = 8
-) -> list[dict[str, object]]:
-    """The shared words whose vectors differ most between two corpora, with their neighbours in each."""
+    source: WordVectors, target: WordVectors, among: int = 200, most: int = 10, nearest: int = 8
+) -> tuple[float, list[dict[str, object]]]:
+    """How words differ between two corpora: the mean cosine of a word in the one space and in the other, over the commonest shared words
+    of the source, and those of them that differ most, with their neighbours in each."""
     words, first, second = align(source, target)
-    agreement = (first * second).sum(1)
+    agreement = (first * second).sum(1)[:among]
     rows = []
     for place in np.argsort(agreement, kind="stable")[:most]:
         row: dict[str, object] = {"word": words[place], "cosine": float(agreement[place])}
@@ -135,7 +130,7 @@ def shifted_words(
             near = np.argsort(-(vectors @ vectors[place]), kind="stable")
             row[name] = ", ".join([words[other] for other in near if other != place][:nearest])
         rows.append(row)
-    return rows
+    return float(agreement.mean()), rows
 
 
 def plot_map(vectors: WordVectors, groups: dict[str, Sequence[str]]):
@@ -145,10 +140,10 @@ def plot_map(vectors: WordVectors, groups: dict[str, Sequence[str]]):
     figure, axes = new_figure(1, 1, 6.5, 5.0)
     axis = axes[0, 0]
     for number, (name, words) in enumerate(groups.items()):
-        color = PALETTE[number % len(PALETTE)]
+        color, marker = PALETTE[number % len(PALETTE)], "os^"[number // len(PALETTE) % 3]
         known = [word for word in words if word in places]
         points = flat[[places[word] for word in known]] if known else np.zeros((0, 2))
-        axis.scatter(*points.T, s=14, color=color, label=name)
+        axis.scatter(*points.T, s=14, color=color, marker=marker, label=name)
         for word, point in zip(known, points):
             axis.annotate(word, point, xytext=(3, 3), textcoords="offset points", size=7, color=INK)
     axis.set(xlabel="first principal component", ylabel="second principal component")

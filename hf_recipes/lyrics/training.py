@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..pretrained import errors_only
+from ..pretrained import errors_only, find_head, longest_window
 from .metrics import ClassScores, ValueScores
 
 
@@ -24,7 +24,7 @@ def label_options(names: list[str] | None, column: str) -> dict[str, Any]:
 
 
 def load_encoder(source: str, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """An encoder with a new head, and its tokenizer.
+    """An encoder whose last layer is new, and its tokenizer.
 
     Args:
         source: id or folder.
@@ -42,7 +42,10 @@ def load_encoder(source: str, labels: dict[str, Any]) -> tuple[PreTrainedModel, 
     missing = sorted(name for name in info["missing_keys"] if name.startswith(inside) and "pooler" not in name)
     if missing:
         raise ValueError(f"{source} has no weights for {', '.join(missing[:4])}, which would start at random")
-    return model, AutoTokenizer.from_pretrained(source)
+    find_head(model)[1].reset_parameters()  # one of the right size may be there, of other labels
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer.model_max_length = longest_window(model.config, tokenizer)
+    return model, tokenizer
 
 
 def number_words(split: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:

@@ -1,8 +1,9 @@
 """Word vectors: trained by gensim, kept without pickles, and handed on to gensim and sentence-transformers."""
 
+import contextlib
 import json
-import zlib
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,12 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm.auto import tqdm
 
+from ..checkpoints import write_json
 from ..publishing import push_folder, with_retries
 from .words import make_tokenizer
 
 VECTORS_FILE, WORDS_FILE = "model.safetensors", "words.json"
+JOINER = "_"  # of the words of a phrase in a file; no word holds one
 UNKNOWN_WORDS = 2  # rows before those of the vocabulary: padding and words outside it
 
 
@@ -36,11 +39,10 @@ class WordVectors(NamedTuple):
     vectors: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """As a model of sentence-transformers (safetensors and a tokenizer), and last `words.json`, the words with their counts."""
+        """As a model of sentence-transformers (safetensors and a tokenizer), and `words.json`, the words with their counts."""
         folder.mkdir(parents=True, exist_ok=True)
         self.to_sentence_transformer().save_pretrained(str(folder), create_model_card=False)
-        counts = dict(zip(self.words, self.counts.tolist()))
-        (folder / WORDS_FILE).write_text(json.dumps(counts, ensure_ascii=False))
+        write_json(folder / WORDS_FILE, dict(zip(self.words, self.counts.tolist())))
 
     @classmethod
     def from_pretrained(cls, source: str | Path, revision: str | None = None) -> "WordVectors":
@@ -90,25 +92,20 @@ def push_vectors(folder: Path, model_id: str, token: str | None = None, private:
         return HfApi(token=token).create_repo(model_id, private=private, exist_ok=True)
 
     with_retries(make, f"making the repository {model_id}")
-    push_folder(folder, model_id, "Word vectors", token=token)
+    push_folder(folder, model_id, "Word vectors", leave_out=["settings.json"], token=token)
 
 
 class Progress(CallbackAny2Vec):
     """A bar over the epochs of a training."""
 
-    def __init__(self, epochs: int):
-        self.bar = tqdm(total=epochs, desc="Word vectors", unit="epoch")
+    def __init__(self, epochs: int, shown: bool):
+        self.bar = tqdm(total=epochs, desc="Word vectors", unit="epoch", disable=not shown)
 
     def on_epoch_end(self, model: Any) -> None:
         self.bar.update()
 
     def on_train_end(self, model: Any) -> None:
         self.bar.close()
-
-
-def steady_hash(text: str) -> int:
-    """Python's own hash of a text differs from process to process."""
-    return zlib.crc32(text.encode())
 
 
 def train_vectors(
@@ -121,14 +118,16 @@ def train_vectors(
     min_count: int = 5,
     seed: int = 0,
     workers: int = 1,
+    progress: bool = True,
 ) -> WordVectors:
     """Word2Vec (Mikolov et al. 2013) by gensim, with negative sampling.
 
-    With one worker the same seed gives the same vectors on every run. With several it is faster and does not.
+    With one worker the same seed gives the same vectors in every process: gensim draws initial vectors from the seed alone, by the place of
+    a word. With several it is faster, from a file, and no two runs are the same.
 
     Args:
-        sentences: lists of words, gone through several times; or a file of sentences, a line each, with spaces between the words, which
-            gensim reads in its fast mode and which need not fit into memory.
+        sentences: lists of words, gone through several times; or a file of sentences, a line each, with spaces between the words and `_` in
+            phrases, which gensim reads in its fast mode and which need not fit into memory.
         size: of a vector.
         window: words to each side.
         skip_gram: predict the words around each word; else each word by those around it (CBOW).
@@ -136,29 +135,46 @@ def train_vectors(
         min_count: rarer words have no vector.
         seed: of the initial vectors and of the draws.
         workers: threads.
+        progress: whether a bar is shown.
 
     Raises:
         ValueError: when no word is frequent enough.
     """
-    source = {"corpus_file": str(sentences)} if isinstance(sentences, Path) else {"sentences": sentences}
     try:
-        model = Word2Vec(
-            **source,
-            vector_size=size,
-            window=window,
-            sg=int(skip_gram),
-            epochs=epochs,
-            min_count=min_count,
-            seed=seed,
-            workers=workers,
-            hashfxn=steady_hash,
-            callbacks=[Progress(epochs)],
-        )
+        with as_corpus(sentences, workers) as corpus:
+            model = Word2Vec(
+                **corpus,
+                vector_size=size,
+                window=window,
+                sg=int(skip_gram),
+                epochs=epochs,
+                min_count=min_count,
+                seed=seed,
+                workers=workers,
+                callbacks=[Progress(epochs, progress)],
+            )
     except RuntimeError as error:  # gensim's for an empty vocabulary
         raise ValueError(
             f"no word occurs {min_count} times; give more texts or a smaller --min_count ({error})"
         ) from error
-    return WordVectors.from_gensim(model.wv)
+    vectors = WordVectors.from_gensim(model.wv)
+    return vectors._replace(words=[word.replace(JOINER, " ") for word in vectors.words])
+
+
+@contextlib.contextmanager
+def as_corpus(sentences: Iterable[Sequence[str]] | Path, workers: int) -> Iterator[dict[str, Any]]:
+    """What gensim reads: a file where there are several workers, which would wait for each other over a list."""
+    if isinstance(sentences, Path):
+        yield {"corpus_file": str(sentences)}
+    elif workers == 1:
+        yield {"sentences": sentences}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "sentences.txt"
+            with file.open("w") as lines:
+                for words in sentences:
+                    lines.write(" ".join(word.replace(" ", JOINER) for word in words) + "\n")
+            yield {"corpus_file": str(file)}
 
 
 def document_weights(documents: Iterable[Sequence[str]], words: Sequence[str]) -> np.ndarray:

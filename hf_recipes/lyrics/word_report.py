@@ -14,7 +14,6 @@ from .semantics import (
     cluster_words,
     intrinsic_scores,
     marking_words,
-    mean_agreement,
     neighbours,
     plot_map,
     shifted_words,
@@ -30,7 +29,7 @@ def describe_words(
     model: torch.nn.Module,
     songs: LoadedSongs,
     vectors: WordVectors,
-    train: TrainVectors,
+    train: TrainVectors | None,
     lexicon: dict[str, float] | None,
     seed: int,
 ) -> tuple[list[Section], dict[str, Any]]:
@@ -38,9 +37,9 @@ def describe_words(
 
     Args:
         model: of the run.
-        songs: the data; with years, the earlier and the later half of the training songs are compared.
+        songs: the data.
         vectors: fitted on the training songs.
-        train: fits vectors on other songs in the same way.
+        train: fits vectors on other songs in the same way, if words are to be compared between parts of the training songs.
         lexicon: scores of words, if what the vectors know of them is to be measured.
         seed: of the folds of words and of the halves of songs.
     """
@@ -59,12 +58,15 @@ def describe_words(
         sections.append(describe_marks(songs, vectors))
     elif isinstance(model, WordVectorForSequenceClassification):
         sections.append(describe_values_of_words(model, vectors))
-    if "year" in songs.splits["train"].column_names:
-        section, measured["agreement"] = describe_shift(songs, train, seed)
-        sections.append(section)
+    if train is not None:
+        shifts, measured["agreement"] = describe_shifts(songs, train, seed)
+        sections += shifts
     if lexicon:
         told = score_words(vectors, lexicon, seed=seed)
         measured["lexicon"] = {"words": told["words"], "heads": told["heads"]}
+        measured["lexicon_squared_error"] = next(
+            row["mean squared error"] for row in told["heads"] if row["head"] == "ridge"
+        )
         sections.append(describe_lexicon(told))
     return sections, measured
 
@@ -92,27 +94,56 @@ def describe_values_of_words(model: WordVectorForSequenceClassification, vectors
     return Section("Values of words", f"Of texts of one word, among the {len(numbers)} commonest.", rows)
 
 
-def describe_shift(songs: LoadedSongs, train: TrainVectors, seed: int) -> tuple[Section, dict[str, float]]:
-    """How words differ between the earlier and the later half of the training songs, against halves that are drawn: so much differs
-    where nothing but chance does."""
-    split = songs.splits["train"]
-    words, years = split["words"][:], np.array(split["year"])
-    late = np.zeros(len(years), bool)
-    late[np.argsort(years, kind="stable")[len(years) // 2 :]] = True
-    drawn = np.random.default_rng(seed).permutation(late)
-    title, spaces = "Words then and now", {}
+def describe_shifts(songs: LoadedSongs, train: TrainVectors, seed: int) -> tuple[list[Section], dict[str, float]]:
+    """How words differ between the two commonest classes of the training songs, and between the earlier and the later half where there
+    are years."""
+    split, found = songs.splits["train"], []
+    words, labels = split["words"][:], np.array(split["label"])
+    if songs.names is not None and len(songs.names) > 1:
+        first, second = np.argsort(-np.bincount(labels, minlength=len(songs.names)), kind="stable")[:2]
+        chosen = np.flatnonzero((labels == first) | (labels == second))
+        names = (songs.names[first], songs.names[second])
+        found.append(
+            compare_parts(
+                "Words here and there", names, [words[row] for row in chosen], labels[chosen] == second, train, seed
+            )
+        )
+    if "year" in split.column_names:
+        years = np.array(split["year"])
+        late = np.zeros(len(years), bool)
+        late[np.argsort(years, kind="stable")[len(years) // 2 :]] = True
+        names = (f"the songs up to about {years[late].min():.0f}", "the later ones")
+        found.append(compare_parts("Words then and now", names, words, late, train, seed))
+    return [section for section, _ in found], {key: value for _, each in found for key, value in each.items()}
+
+
+def compare_parts(
+    title: str,
+    names: tuple[str, str],
+    words: Sequence[Sequence[str]],
+    second: np.ndarray,
+    train: TrainVectors,
+    seed: int,
+) -> tuple[Section, dict[str, float]]:
+    """How words differ between two parts of the songs, against two parts that are drawn: so much differs where nothing but chance does.
+
+    Returns:
+        The section, and the agreement of a word with itself between the parts and between drawn ones; empty where there are too few words.
+    """
+    compared = []
     try:
-        for name, chosen in (("time", late), ("chance", drawn)):
-            spaces[name] = [train([each for each, inside in zip(words, mask) if inside]) for mask in (~chosen, chosen)]
-        agreement = {name: mean_agreement(*both) for name, both in spaces.items()}
+        for mask in (second, np.random.default_rng(seed).permutation(second)):
+            sides = ([each for each, inside in zip(words, mask) if inside == side] for side in (False, True))
+            compared.append(shifted_words(*map(train, sides)))
     except ValueError as error:  # too few words
-        return Section(title, f"The halves of the songs cannot be compared: {error}."), {}
+        return Section(title, f"{names[0]} and {names[1]} cannot be compared: {error}."), {}
+    (agreement, rows), (drawn, _) = compared
     text = (
-        f"Word vectors of the earlier half of the songs (to about {years[late].min():.0f}) and of the later one, turned onto each other (orthogonal "
-        f"Procrustes): a common word agrees with itself by a cosine of {agreement['time']:.2f} on average; between two halves that are "
-        f"drawn it does by {agreement['chance']:.2f}. Where the two are close, the words below differ by chance."
+        f"Word vectors of {names[0]} (before) and of {names[1]} (after), turned onto each other (orthogonal Procrustes): a common word agrees "
+        f"with itself by a cosine of {agreement:.2f} on average; between parts of the same sizes that are drawn it does by {drawn:.2f}. Where "
+        "the two are close, the words below differ by chance."
     )
-    return Section(title, text, shifted_words(*spaces["time"])), agreement
+    return Section(title, text, rows), {title: agreement, f"{title}, drawn": drawn}
 
 
 def describe_lexicon(told: dict[str, Any]) -> Section:

@@ -1,7 +1,9 @@
 """From texts to words and phrases: one definition, for word vectors and for the tokenizer of the models that use them."""
 
+import logging
 from collections.abc import Iterable, Sequence
 
+import regex
 from datasets import Dataset
 from gensim.models.phrases import Phrases
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -10,7 +12,13 @@ from transformers import PreTrainedTokenizerFast
 WORD = r"[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}]+)*"  # letters with their marks and digits, and apostrophes between them
 ENDS = r"(?![\p{L}\p{M}\p{N}]|['’][\p{L}\p{M}])"  # a word does not go on here
 PAD, UNKNOWN = "[PAD]", "[UNK]"
-MEAN_LENGTH = 20  # letters of a word above which words are not told apart by spaces
+# scripts without spaces between words, and the mean length in letters above which words are not told apart
+UNSPACED = {
+    r"[\p{Han}\p{Hiragana}\p{Katakana}]": 4,
+    r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]": 12,
+}
+MOST_UNSPACED = 0.1  # share of the texts
+logger = logging.getLogger(__name__)
 
 
 def make_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -44,7 +52,7 @@ def learn_phrases(documents: Iterable[Sequence[str]], min_count: int, threshold:
 
     Args:
         documents: words of each.
-        min_count: times that a pair occurs at least.
+        min_count: a pair occurs more often than this.
         threshold: of gensim's score, (times of the pair - min_count) x vocabulary / (times of the one word x times of the other).
     """
     found = Phrases(documents, min_count=min_count, threshold=threshold, delimiter=" ").export_phrases()
@@ -55,13 +63,26 @@ def add_words(split: Dataset, name: str, phrases: Sequence[str] = ()) -> Dataset
     """The column `words` for the column `text`.
 
     Raises:
-        ValueError: when the words are so long that the language must be one that does not write spaces.
+        ValueError: naming the first, when more than a tenth of the texts are in a language that does not write spaces; fewer are told in a
+            warning.
     """
     split = split.map(lambda rows: {"words": split_words(rows["text"], phrases)}, batched=True, desc="Words")
-    lengths = [len(word) for words in split["words"] for word in words]
-    if lengths and sum(lengths) / len(lengths) > MEAN_LENGTH:
-        raise ValueError(
-            f"the words of {name} have {sum(lengths) / len(lengths):.0f} letters on average: its language seems not to write spaces between them; put spaces "
-            "between the words first"
+    unspaced = [row for row, words in enumerate(split["words"]) if is_unspaced(words)]
+    if unspaced:
+        problem = (
+            f"row {unspaced[0]} of {name} is in a language that does not write spaces between words, as are {len(unspaced)} of {len(split)}: put "
+            "spaces between their words, or leave them out"
         )
+        if len(unspaced) > MOST_UNSPACED * len(split):
+            raise ValueError(problem)
+        logger.warning(problem)
     return split
+
+
+def is_unspaced(words: Sequence[str]) -> bool:
+    """Whether most letters are of a script without spaces, in pieces that are longer than its words."""
+    letters = "".join(words)
+    for script, longest in UNSPACED.items():
+        if len(regex.findall(script, letters)) > len(letters) / 2 and len(letters) / len(words) > longest:
+            return True
+    return False

@@ -69,3 +69,12 @@ def test_losses_and_options(tmp_path):
     ):
         with pytest.raises(StrictDataclassError, match=message):
             WordVectorConfig(**options)
+
+
+@pytest.mark.parametrize("pooling", ["attention", "textcnn"])
+def test_half_precision_gives_nearly_the_same(pooling):
+    model = make_model(pooling)
+    ids = torch.tensor([[2, 5, 8, 3], [4, 1, 0, 0]])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(ids).logits
+    assert half.float().allclose(model(ids).logits, atol=0.05)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from conftest import go_back, hub_env, run_python
+from datasets import Dataset
 from hub import card_errors, running_hub
 from lyrics_rows import make_songs, save_songs
 from transformers import pipeline
@@ -22,11 +23,12 @@ def test_genres_are_told(genre_run):
     assert results["baselines"]["TF-IDF, logistic regression"]["accuracy"] > 0.9
     assert results["baselines"]["mean word vector, logistic regression"]["accuracy"] > 0.9
     assert (
-        len(results["baselines"]) == 7
+        len(results["baselines"]) == 8
         and results["accuracy_low"] <= results["test_accuracy"] <= results["accuracy_high"]
     )
     scores = results["examples"]["scores"]["accuracy"]
-    assert len(scores) == 4 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    assert len(scores) == 5 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    assert results["duplicates"] == 0 and len(results["examples"]["groups"]) == len(scores["model"])
     for name in scores.keys() - {"model"}:
         assert np.mean(scores[name]) == pytest.approx(results["baselines"][name]["accuracy"])
     assert not card_errors(card)
@@ -50,6 +52,9 @@ def test_valences_are_told(run_lyrics, tmp_path, options):
     )
     assert "Values of words" in (tmp_path / "run/README.md").read_text()
     assert results["test_r2"] > 0.2 and results["test_spearman"] > 0.5
+    parts = np.array(results["examples"]["scores"]["r2"]["model"])
+    assert parts[:, 0].sum() / parts[:, 1].sum() == pytest.approx(results["test_r2"], abs=1e-4)
+    assert results["r2_low"] < results["test_r2"] < results["r2_high"]
     assert results["baselines"]["mean of the training songs"]["r2"] <= 0 < results["baselines"]["TF-IDF, ridge"]["r2"]
     tell = pipeline("text-classification", model=str(tmp_path / "run"), trust_remote_code=True)
     glad, sad = (
@@ -78,15 +83,44 @@ def test_an_encoder_is_fine_tuned(run_lyrics, encoder, tmp_path, capsys):
     assert "fine-tuned, from the output at its first token" in (tmp_path / "run/README.md").read_text()
     assert cli.main(["classify-text", TEXT, "--model", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("sea", "wood", "town")
-    with pytest.raises(ValueError, match="give its id or folder"):
-        run_lyrics(tmp_path / "none", fine_tune_encoder=True)
+
+
+def test_vectors_of_other_settings_are_not_taken(run_lyrics, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(OSError, match="no_such_encoder"):
+        run_lyrics(folder, sentence_encoder=tmp_path / "no_such_encoder", fine_tune_encoder=True, vector_epochs=1)
+    before = WordVectors.from_pretrained(folder / "_word_vectors")
+    results = run_lyrics(folder, vector_epochs=2, vector_size=8, num_train_epochs=1)
+    after = WordVectors.from_pretrained(folder / "_word_vectors")
+    assert before.vectors.shape[1] == 16 and after.vectors.shape[1] == 8 and results["vocabulary"] == len(after.words)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fine_tune_encoder": True}, "give its id or folder"),
+        ({"sentence_encoder": "x", "baselines": False}, "--baselines is off"),
+        ({"year_column": "year"}, "--year_column is for --word_shifts"),
+        ({"phrases": 2}, "--phrases is 2, and what occurs less than 3 times"),
+    ],
+)
+def test_options_without_effect_are_refused(run_lyrics, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        run_lyrics(tmp_path / "run", **options)
+
+
+def test_a_lexicon_of_too_few_words_is_named_before_the_training(run_lyrics, tmp_path):
+    (tmp_path / "lexicon.csv").write_text("sun,1\nrain,0\n")
+    with pytest.raises(ValueError, match="2 words of the lexicon have a vector"):
+        run_lyrics(tmp_path / "run", lexicon=tmp_path / "lexicon.csv")
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
 def test_frozen_vectors_stay(genre_run):
     from hf_recipes import WordVectorForSequenceClassification
 
     vectors, model = (
-        WordVectors.from_pretrained(genre_run / "word_vectors"),
+        WordVectors.from_pretrained(genre_run / "_word_vectors"),
         WordVectorForSequenceClassification.from_pretrained(genre_run),
     )
     assert np.array_equal(model.embeddings.weight[2:].detach().numpy(), vectors.vectors)
@@ -123,6 +157,24 @@ def test_folds_share_no_artist_and_cover_all_songs(songs):
     )
 
 
+def test_splits_of_a_data_set_stay_and_shared_artists_are_told(tmp_path, caplog):
+    rows = make_songs(120)
+    parts = {"train": slice(0, 80), "validation": slice(80, 100), "test": slice(100, 120)}
+    rows["lyrics"][3], rows["lyrics"][101] = rows["lyrics"][100], rows["lyrics"][100]
+    for name, part in parts.items():
+        Dataset.from_dict({column: values[part] for column, values in rows.items()}).to_csv(tmp_path / f"{name}.csv")
+    loaded = load_songs(str(tmp_path), label_column="genre")
+    assert len(loaded.splits["test"]) == 20 and loaded.tested_on is None
+    assert 3 not in loaded.splits["train"]["index"][:] and loaded.duplicates == 1
+    assert loaded.shared == 20 and "20 of the test's values of artist_name are in the training songs too" in caplog.text
+    assert load_songs(str(tmp_path), label_column="genre", group_column=None).shared == 0
+
+
+def test_a_file_of_rows_will_do(tmp_path):
+    file = save_songs(tmp_path / "data", make_songs(60)) / "train.csv"
+    assert sum(map(len, load_songs(str(file), label_column="genre").splits.values())) == 60
+
+
 def test_nearly_the_same_songs_are_left_out(tmp_path):
     rows = make_songs(60)
     rows["lyrics"][7] = rows["lyrics"][3].upper() + "!"
@@ -138,6 +190,7 @@ def test_nearly_the_same_songs_are_left_out(tmp_path):
     [
         ({"lyrics": ""}, {}, "row 2 of train: lyrics is empty"),
         ({"genre": None}, {}, "row 2 of train: genre is missing"),
+        ({}, {"text_column": "valence"}, "row 0 of train: valence is 0.*, not a text. Choose with --text_column"),
         ({"valence": None}, {"label_column": "valence"}, "row 2 of train: valence is missing"),
         ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),
         ({"genre": "fjord"}, {}, r"too few songs to cut into 5 folds: fjord \(1\)"),
@@ -179,7 +232,7 @@ print(json.dumps(pipeline("text-classification", model="local/genre", trust_remo
 """
         done = run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
     card, encoded, (found,) = map(json.loads, done.stdout.splitlines()[-3:])
-    vectors = WordVectors.from_pretrained(genre_run / "word_vectors")
+    vectors = WordVectors.from_pretrained(genre_run / "_word_vectors")
     assert np.allclose(encoded, mean_vectors([TEXT.split()], vectors)[0], atol=1e-5)
     assert 'SentenceTransformer("local/vectors")' in card and "144 training songs" in card
     assert found["label"] == expected["label"] == "sea" and found["score"] == pytest.approx(expected["score"], abs=1e-5)

@@ -10,7 +10,7 @@ from hf_recipes.lyrics.data import LoadedSongs
 from hf_recipes.lyrics.lexicon import read_lexicon, score_words
 from hf_recipes.lyrics.semantics import align, cluster_words, intrinsic_scores, marking_words, shifted_words
 from hf_recipes.lyrics.vectors import WordVectors, train_vectors
-from hf_recipes.lyrics.word_report import describe_shift
+from hf_recipes.lyrics.word_report import describe_shifts
 
 
 def make_vectors(number: int = 200, size: int = 6, seed: int = 0) -> WordVectors:
@@ -38,8 +38,9 @@ def test_turned_spaces_are_turned_back_and_shifted_words_found():
     words, first, second = align(before, before._replace(vectors=after))
     assert words == before.words and np.allclose(first, second, atol=1e-5)
     after[[7, 31]] = after[[31, 7]]  # two words change their meanings
-    rows = shifted_words(before, before._replace(vectors=after), most=2)
+    agreement, rows = shifted_words(before, before._replace(vectors=after), most=2)
     assert {row["word"] for row in rows} == {"word7", "word31"} and rows[0]["before"] != rows[0]["after"]
+    assert 0.97 < agreement < 1
     with pytest.raises(ValueError, match="3 words are in both vocabularies; at least 6"):
         align(before, WordVectors(before.words[:3], before.counts[:3], before.vectors[:3]))
 
@@ -54,13 +55,17 @@ def test_words_that_change_with_the_years_are_found():
         # a star is of the sky, then of the films
         rows["words"].append([*words, "star"] if (topic is sky) == early else words)
         rows["year"].append(1950.0 if early else 2000.0)
-    songs = LoadedSongs({"train": Dataset.from_dict(rows)}, ["a"], 0, None, None)
+    split = Dataset.from_dict(rows | {"label": [n % 2 for n in range(400)]})
+    songs = LoadedSongs({"train": split}, ["even", "odd"], 0, 0, None, None)
     train = partial(train_vectors, size=8, window=5, epochs=30, min_count=2)
-    section, agreement = describe_shift(songs, train, seed=0)
-    assert section.table[0]["word"] == "star" and section.table[0]["cosine"] < section.table[1]["cosine"] - 0.05
-    assert 0 < agreement["time"] < agreement["chance"] < 1 and "to about 2000" in section.text
-    section, agreement = describe_shift(songs, partial(train, min_count=1000), seed=0)
-    assert "cannot be compared: no word occurs 1000 times" in section.text and not agreement
+    (of_classes, of_years), agreements = describe_shifts(songs, train, seed=0)
+    assert of_years.table[0]["word"] == "star" and of_years.table[0]["cosine"] < of_years.table[1]["cosine"] - 0.05
+    assert 0 < agreements["Words then and now"] < agreements["Words then and now, drawn"] < 1
+    assert "the songs up to about 2000" in of_years.text and "even (before) and of odd (after)" in of_classes.text
+    # the classes mean nothing
+    assert agreements["Words here and there"] == pytest.approx(agreements["Words here and there, drawn"], abs=0.05)
+    (section, _), agreements = describe_shifts(songs, partial(train, min_count=1000), seed=0)
+    assert "cannot be compared: no word occurs 1000 times" in section.text and not agreements
 
 
 def test_scores_of_benchmarks_and_clusters():
@@ -108,7 +113,11 @@ def test_the_lexicon_of_a_package_is_read():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("word,score\ngood,1\nbad\n", r"line 3: \['bad'\] is not a word"), ("good,1\nfine,1\n", "1 different scores")],
+    [
+        ("word,score\ngood,1\nbad\n", r"line 3: \['bad'\] is not a word"),
+        ("good,1\nbad,nan\n", r"line 2: \['bad', 'nan'\] is not a word"),
+        ("good,1\nfine,1\n", "1 different scores"),
+    ],
 )
 def test_other_files_are_named(text, message, tmp_path):
     (tmp_path / "lexicon.csv").write_text(text)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from datasets import Dataset
 from gensim.models import Word2Vec
 from sentence_transformers import SentenceTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hf_recipes.lyrics.vectors import WordVectors, document_weights, mean_vectors, steady_hash, train_vectors
+from hf_recipes.lyrics.vectors import WordVectors, document_weights, mean_vectors, train_vectors
 from hf_recipes.lyrics.words import add_words, learn_phrases, make_tokenizer, split_words
 
 DOCUMENTS = [["a", "b", "c", "a"], ["b", "c", "d"], ["a", "d", "d", "e"]] * 20
@@ -15,9 +16,7 @@ def test_the_same_seed_gives_the_same_vectors():
     assert first.words == again.words and np.array_equal(first.vectors, again.vectors)
     assert not np.allclose(first.vectors, other.vectors)
     ours = train_vectors(DOCUMENTS, size=8, epochs=3, window=4, min_count=1, seed=4, skip_gram=False)
-    theirs = Word2Vec(
-        DOCUMENTS, vector_size=8, epochs=3, window=4, min_count=1, seed=4, sg=0, workers=1, hashfxn=steady_hash
-    )
+    theirs = Word2Vec(DOCUMENTS, vector_size=8, epochs=3, window=4, min_count=1, seed=4, sg=0, workers=1)
     assert np.array_equal(ours.vectors, theirs.wv.vectors)
 
 
@@ -26,6 +25,9 @@ def test_a_file_is_read_as_lists_are(tmp_path):
     file.write_text("".join(" ".join(words) + "\n" for words in DOCUMENTS))
     vectors = train_vectors(file, size=8, epochs=3, min_count=1)
     assert sorted(vectors.words) == list("abcde") and dict(zip(vectors.words, vectors.counts.tolist()))["d"] == 60
+    several = train_vectors([[*words, "new york"] for words in DOCUMENTS], size=8, epochs=3, min_count=1, workers=2)
+    counts = dict(zip(several.words, several.counts.tolist()))
+    assert sorted(counts) == ["a", "b", "c", "d", "e", "new york"] and counts["new york"] == len(DOCUMENTS)
     with pytest.raises(ValueError, match="no word occurs 1000 times"):
         train_vectors(DOCUMENTS, min_count=1000)
 
@@ -89,9 +91,12 @@ def test_phrases_are_one_word_everywhere():
     assert np.allclose(encoded, vectors.vectors[vectors.words.index("new york")] / 2)  # zeros for the other word
 
 
-def test_a_language_without_spaces_is_named():
-    from datasets import Dataset
-
-    songs = Dataset.from_dict({"text": ["春眠不觉晓处处闻啼鸟夜来风雨声花落知多少床前明月光疑是地上霜"] * 3})
-    with pytest.raises(ValueError, match="the words of train have 30 letters on average"):
+@pytest.mark.parametrize("text", ["床前明月光，疑是地上霜\n举头望明月", "ดอกไม้บานในฤดูใบไม้ผลิที่สวยงาม"])
+def test_a_language_without_spaces_is_named(text, caplog):
+    songs = Dataset.from_dict({"text": ["old road", text, "night"]})
+    with pytest.raises(ValueError, match=r"row 1 of train is in a language .* as are 1 of 3: put spaces"):
         add_words(songs, "train")
+    few = Dataset.from_dict({"text": [*["old road"] * 20, text]})
+    assert add_words(few, "train")["words"][0] == ["old", "road"] and "row 20 of train" in caplog.text
+    spaced = Dataset.from_dict({"text": ["床 前 明月 光"]})
+    assert add_words(spaced, "train")["words"][0] == ["床", "前", "明月", "光"]
