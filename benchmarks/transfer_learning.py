@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import timm
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from pairs import RECIPES, load_recipe, show_input_pipeline_against_training, show_trainer_against_bare_loop
 
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
@@ -25,7 +25,7 @@ from hf_recipes.run import keep_freed_memory
 from hf_recipes.training import RecipeTrainer
 from hf_recipes.transfer_learning.backbones import make_processor
 from hf_recipes.transfer_learning.data import DECODED, LoadedImages
-from hf_recipes.transfer_learning.features import add_features
+from hf_recipes.transfer_learning.features import compute_split_features
 from hf_recipes.transfer_learning.strategies import prepare
 
 PAIRS, STEPS, SIDE = 5, 10, 180
@@ -51,6 +51,14 @@ def random_images(number: int) -> Dataset:
     return Dataset.from_dict(rows, features=DECODED)
 
 
+def as_loaded(train: Dataset, validation: Dataset) -> LoadedImages:
+    """As `load_images` gives them."""
+    places = np.arange(len(train) + len(validation))
+    rows = {"train": places[: len(train)], "validation": places[len(train) :]}
+    splits = DatasetDict(train=train, validation=validation)
+    return LoadedImages(splits, concatenate_datasets([train, validation]), rows, NAMES, [], 0, 0, 0, None)
+
+
 def parse(module, folder: Path, config: str, *options: str):
     words = ["--config", str(RECIPES / f"transfer_learning/{config}.yaml"), "--backbone", str(folder / "backbone")]
     words += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true"]
@@ -61,19 +69,17 @@ def parse(module, folder: Path, config: str, *options: str):
 def make_trainer(module, folder: Path) -> RecipeTrainer:
     """The trainer of the recipe, for one pass over so many random images that it makes `STEPS` steps."""
     recipe, args = parse(module, folder, "full", "--max_steps", str(STEPS))
-    splits = DatasetDict(train=random_images(STEPS * args.per_device_train_batch_size), validation=random_images(10))
-    images = LoadedImages(splits, NAMES, [], 0, 0, 0, None)
+    images = as_loaded(random_images(STEPS * args.per_device_train_batch_size), random_images(10))
     model = module.make_model(recipe, NAMES, pretrained=True)
     return module.make_trainer(recipe, args, images, model, make_processor(model), DatasetDict())
 
 
 def time_probe(module, folder: Path) -> float:
     recipe, args = parse(module, folder, "linear_probe")
-    splits = DatasetDict(train=random_images(2000), validation=random_images(10))
-    images = LoadedImages(splits, NAMES, [], 0, 0, 0, None)
+    images = as_loaded(random_images(2000), random_images(10))
     model = module.make_model(recipe, NAMES, pretrained=True)
     processor, start = make_processor(model), time.perf_counter()
-    with_features = add_features(splits, model, processor)
+    with_features = compute_split_features(images, model, processor)
     prepare(model, "linear_probe")
     module.make_trainer(recipe, args, images, model, processor, with_features).train()
     return time.perf_counter() - start

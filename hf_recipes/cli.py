@@ -267,6 +267,12 @@ KEPT = {
     ".jpeg": ("L", "RGB"),
     ".bmp": ("L", "RGB"),
 }
+# what these formats would lose by default
+SAVED = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"lossless": True},
+}
 
 
 def upscaled_files(images: list[str], output: str | None, scale: int) -> dict[str, Path]:
@@ -307,7 +313,7 @@ def save_whole(image, file: Path) -> None:
         raise ValueError(f"{file.suffix} does not keep {what}; save it as .png")
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.stem}.part{file.suffix}")
-    image.save(part)
+    image.save(part, icc_profile=image.info.get("icc_profile"), **SAVED.get(file.suffix.lower(), {}))
     part.replace(file)
 
 

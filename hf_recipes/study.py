@@ -11,7 +11,7 @@ A study is a YAML file beside the recipe's configurations:
     sections:
       - title: Learning curve
         text: What the section is about.
-        seeds: [0, 1, 2]
+        seeds: [0, 1, 2]                 # of each variant that has no `seeds` of its own
         plot: curve                      # or scatter, each against `x`, changes, or history by epoch; a row per variant by default
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
@@ -141,7 +141,8 @@ def load_study(file: Path) -> Study:
         for name, options in entry["variants"].items():
             if options is not None:
                 options = {**entry.get("options", {}), **options}
-                variants[name] = Variant(name, Path(options.pop("config")), options, entry.get("seeds", [0]))
+                seeds = options.pop("seeds", entry.get("seeds", [0]))
+                variants[name] = Variant(name, Path(options.pop("config")), options, seeds)
         kept = {key: value for key, value in entry.items() if key not in ("seeds", "options")}
         sections.append(Section(**kept | {"variants": list(entry["variants"])}))
     named = [each for section in sections for each in (section.variants, *section.lines.values())]

@@ -253,7 +253,8 @@ def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -
 
 
 def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
-    """A point per variant, one panel for each `x`."""
+    """A point per variant, one panel for each `x`; with `baselines`, hollow points of those of the first variant that have been measured by both
+    axes."""
     title, values = headline_values(study, results)
     panels = [section.x] if isinstance(section.x, str) else section.x
     figure, axes = new_figure(1, len(panels), 5.2, 4.0)
@@ -264,6 +265,11 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
             means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
             axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
             points += zip(x, means, done)
+        for name, row in baseline_means(section, results).items():
+            place, mean = (row.get(each.removeprefix("test_")) for each in (key, next(iter(study.metrics))))
+            if None not in (place, mean):
+                axis.plot(place, mean, "o", color=MUTED, fillstyle="none", markersize=5)
+                points.append((place, mean, name))
         axis.set(xlabel=axis_name(study, key), ylabel=title)
         if key in ("train_examples", *AXES):
             axis.set_xscale("log")
@@ -286,6 +292,21 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     if section.lines:
         axes[0, 0].legend(frameon=False)
     return figure
+
+
+def baseline_means(section: Section, results: dict[str, list[dict]]) -> dict[str, dict[str, float]]:
+    """Of each metric of each baseline of the first variant's runs, where the section shows them."""
+    if not section.baselines:
+        return {}
+    runs = [run["results"].get("baselines", {}) for run in next(iter(results.values()))]
+    return {
+        name: {
+            key: float(np.mean([run[name][key] for run in runs]))
+            for key in row
+            if all(run[name].get(key) is not None for run in runs)
+        }
+        for name, row in runs[0].items()
+    }
 
 
 def plot_history(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:

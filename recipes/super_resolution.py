@@ -27,6 +27,7 @@ from hf_recipes.super_resolution.data import (
 )
 from hf_recipes.super_resolution.losses import PerceptualLoss, make_loss
 from hf_recipes.super_resolution.metrics import make_compute, make_reduce
+from hf_recipes.super_resolution.start import take_weights
 from hf_recipes.super_resolution.vgg import Lpips
 from hf_recipes.training import RecipeTrainer
 
@@ -61,6 +62,9 @@ class SuperResolutionArguments(DatasetArguments):
     perceptual_layers: list[str] = field(
         default_factory=lambda: ["relu2_2", "relu3_3"], metadata={"help": "Whose features are compared."}
     )
+    perceptual_layer_weights: list[float] = field(
+        default_factory=list, metadata={"help": "Of these layers, in their order; each counts 1 if not given."}
+    )
     perceptual_backbone: str = field(
         default="timm/vgg16.tv_in1k", metadata={"help": "VGG16, of the perceptual loss and of LPIPS: an id or folder."}
     )
@@ -70,7 +74,11 @@ class SuperResolutionArguments(DatasetArguments):
 
 def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
-    model = make_model(recipe)
+    config = SuperResolverConfig(
+        scale=recipe.scale, architecture=recipe.architecture, width=recipe.width, blocks=recipe.blocks
+    )
+    model = SuperResolver(config)
+    before = take_weights(model, recipe.start_from) if recipe.start_from else None
     with args.main_process_first():
         images = load_images(
             recipe.dataset,
@@ -86,34 +94,8 @@ def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dic
     sources = list(dict.fromkeys(["", *test["source"]]))  # images of the data set itself have no name
     trainer = make_trainer(recipe, args, images, sources, model)
     lpips = Lpips(recipe.perceptual_backbone) if recipe.lpips else None
-    return run(trainer, recipe, as_pairs(test, recipe.scale, sources), partial(analyse, test=test, lpips=lpips))
-
-
-def make_model(recipe: SuperResolutionArguments) -> SuperResolver:
-    config = SuperResolverConfig(
-        scale=recipe.scale, architecture=recipe.architecture, width=recipe.width, blocks=recipe.blocks
-    )
-    model = SuperResolver(config)
-    if recipe.start_from:
-        take_weights(model, recipe.start_from)
-    return model
-
-
-def take_weights(model: SuperResolver, start_from: str) -> None:
-    """All weights of a trained network, but for those of the last layer where its scale is another."""
-    trained = SuperResolver.from_pretrained(start_from)
-    last = tuple(f"network.{name}" for name, module in model.network.named_modules() if module is model.network.last)
-    ours, theirs = model.state_dict(), trained.state_dict()
-    if model.config.scale != trained.config.scale:
-        theirs = {name: value for name, value in theirs.items() if not name.startswith(last)} | {
-            name: value for name, value in ours.items() if name.startswith(last)
-        }
-    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
-        raise ValueError(
-            f"--start_from {start_from} is another network ({trained.config.architecture}, width {trained.config.width}, "
-            f"{trained.config.blocks} blocks)"
-        )
-    model.load_state_dict(theirs)
+    report = partial(analyse, test=test, lpips=lpips, before=before)
+    return run(trainer, recipe, as_pairs(test, recipe.scale, sources), report)
 
 
 def make_trainer(
@@ -126,7 +108,9 @@ def make_trainer(
     check_batch_size(images.splits, args.per_device_eval_batch_size)
     perceptual = None
     if recipe.perceptual_weight:
-        perceptual = PerceptualLoss(recipe.perceptual_backbone, recipe.perceptual_layers).to(args.device)
+        perceptual = PerceptualLoss(
+            recipe.perceptual_backbone, recipe.perceptual_layers, recipe.perceptual_layer_weights, args.bf16
+        ).to(args.device)
     return RecipeTrainer(
         model=model,
         args=args,

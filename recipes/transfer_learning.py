@@ -36,7 +36,7 @@ from hf_recipes.transfer_learning.data import (
     load_images,
     repeat_rare_classes,
 )
-from hf_recipes.transfer_learning.features import add_features
+from hf_recipes.transfer_learning.features import compute_split_features
 from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
 from hf_recipes.transfer_learning.strategies import STRATEGIES, Patience, Unfreezing, parameter_groups, prepare
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
@@ -145,11 +145,8 @@ def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, 
     check_seen(processor)
     # of the pretrained network in any case, for the baselines
     frozen = model if recipe.strategy != "scratch" else make_model(recipe, images.names, pretrained=True)
-    described = ("train", "validation", "test") if recipe.strategy == "linear_probe" else ("train", "test")
     with args.main_process_first():
-        with_features = add_features(
-            DatasetDict({name: images.splits[name] for name in described}), frozen.to(args.device), processor
-        )
+        with_features = compute_split_features(images, frozen.to(args.device), processor)
     prepare(model, recipe.strategy, recipe.stages, recipe.lora_rank)
     trainer = make_trainer(recipe, args, images, model, processor, with_features)
     test = as_seen(images.splits["test"], processor)
@@ -222,7 +219,7 @@ def make_trainer(
     shared = {
         "model": model,
         "args": args,
-        "card": make_card(recipe, images.tested_on),
+        "card": make_card(recipe, args.weight_average, images.tested_on),
         "data_collator": collate,
         "processing_class": processor,
         "compute_metrics": compute_metrics,

@@ -1,5 +1,6 @@
 """What a super-resolution network gains over interpolation, and where: tables and figures for its card."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -21,10 +22,13 @@ from .vgg import Lpips
 
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "B100"}  # as papers write them
 CROP, ZOOM = 48, 4  # pixels of a detail's side, and how many times as large they are shown
+BEFORE = "the network before"
 MOST_DEVIATION = 0.1  # dB of bicubic interpolation from its published row
 
 
-def analyse(trainer, predictions, test: Dataset, lpips: Lpips | None) -> Report:
+def analyse(
+    trainer, predictions, test: Dataset, lpips: Lpips | None = None, before: SuperResolver | None = None
+) -> Report:
     """The report of a test.
 
     Args:
@@ -32,6 +36,7 @@ def analyse(trainer, predictions, test: Dataset, lpips: Lpips | None) -> Report:
         predictions: of `trainer.predict(test)`; what it measured is in the results already.
         test: decoded images.
         lpips: measures the perceptual distance as well, where given.
+        before: the network that this one went on from, whose images are compared with its own; else they are with interpolated ones.
     """
     model = trainer.model
     scale = model.config.scale
@@ -40,42 +45,47 @@ def analyse(trainer, predictions, test: Dataset, lpips: Lpips | None) -> Report:
         "bicubic": lambda low: resize_bicubic(low, scale),
         "Lanczos": lambda low: resize_lanczos(low, scale),
     }
-    rows = [measure_image(row, scale, methods, lpips) for row in test]
+    reference, shown = "bicubic", ["bicubic", "this model"]
+    if before is not None:
+        reference, shown = BEFORE, ["bicubic", BEFORE, "this model"]
+        methods[BEFORE] = lambda low: enlarge(before, low)
+    rows = [measure_image(row, scale, methods, reference, lpips) for row in test]
     gaining = sorted(range(len(rows)), key=lambda place: -rows[place]["best"][0])[:3]
     losing = sorted(range(len(rows)), key=lambda place: rows[place]["worst"][0])[:3]
     best, worst = (
         [(place, rows[place][kind][1]) for place in places] for kind, places in (("best", gaining), ("worst", losing))
     )
     report = Report(
-        baselines={name: means_by_source(rows, name) for name in ("bicubic", "Lanczos")},
+        baselines={name: means_by_source(rows, name) for name in methods if name != "this model"},
         measured={
             **{f"test_{key}": value for key, value in means_by_source(rows, "this model").items() if "lpips" in key},
             "multiply_adds": count_multiply_adds(model),
             "receptive_field": 2 * model.reach + 1,
             "seconds_a_megapixel": time_megapixel(model),
+            "examples": scores_by_image(rows),
         },
     )
     report.sections = [
         Section("By benchmark", describe_protocol(scale, rows, lpips), table_by_source(rows, list(methods))),
         Section(
             "Gain over bicubic interpolation",
-            "Of each test image, in dB of the luminance: images of fine, regular detail gain most, smooth ones least.",
+            "Of each test image, in dB of the luminance.",
             figure=plot_gains(rows),
         ),
         Section(
             "Where it gains",
-            "The details of the test images whose squared error falls most against bicubic interpolation, one of an image.",
-            figure=show_details(test, scale, methods, best),
+            f"The details of the test images whose squared error falls most against {reference}, one of an image.",
+            figure=show_details(test, scale, methods, shown, best),
         ),
         Section(
             "Where it loses",
-            "Those where it falls least, or grows.",
-            figure=show_details(test, scale, methods, worst),
+            "Those where it falls least, or grows most.",
+            figure=show_details(test, scale, methods, shown, worst),
         ),
     ]
     low, _ = to_arrays(test[0], scale)
     report.images["example.png"] = Image.fromarray(low)
-    report.picture = show_details(test, scale, methods, best[:1])
+    report.picture = show_details(test, scale, methods, shown, best[:1])
     return report
 
 
@@ -86,17 +96,21 @@ def enlarge(model: SuperResolver, low: np.ndarray) -> np.ndarray:
         return to_images(model(pixel_values).reconstruction)[0]
 
 
-def measure_image(row: dict[str, Any], scale: int, methods: dict[str, Callable], lpips: Lpips | None) -> dict[str, Any]:
-    """Metrics of each method on one test image, and the detail that gains most and the one that gains least."""
+def measure_image(
+    row: dict[str, Any], scale: int, methods: dict[str, Callable], reference: str, lpips: Lpips | None
+) -> dict[str, Any]:
+    """Metrics of each method on one test image, and the detail that gains most against the reference and the one that gains least."""
     low, high = to_arrays(row, scale)
     images = {name: enlarged(low) for name, enlarged in methods.items()}
     metrics = {name: judge(image, high, scale) for name, image in images.items()}
     if lpips is not None:
-        for name, image in images.items():
-            metrics[name]["lpips"] = lpips(to_tensor(image), to_tensor(high))
-    errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in ("this model", "bicubic")}
-    falls = mean_of_details(errors["bicubic"] - errors["this model"], CROP)
+        distances = lpips([to_tensor(image) for image in images.values()], to_tensor(high))
+        for name, distance in zip(images, distances):
+            metrics[name]["lpips"] = distance
+    errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in ("this model", reference)}
+    falls = mean_of_details(errors[reference] - errors["this model"], CROP)
     return {
+        "id": row["index"],
         "source": row["source"],
         "given": row["given"],
         "metrics": metrics,
@@ -112,6 +126,22 @@ def mean_of_details(values: np.ndarray, side: int) -> np.ndarray:
     height, width = (min(side, each) for each in values.shape)
     total = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     return total / (height * width)
+
+
+def scores_by_image(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """PSNR and LPIPS of each method on each image of the largest benchmark, for paired comparisons."""
+    sources = [row["source"] for row in rows]
+    source = max(dict.fromkeys(sources), key=sources.count)
+    of = [row for row in rows if row["source"] == source]
+    scores = {
+        f"{source}_{key}" if source else key: {
+            "model" if name == "this model" else name: [round(row["metrics"][name][key], 5) for row in of]
+            for name in of[0]["metrics"]
+        }
+        for key in ("psnr", "lpips")
+        if key in of[0]["metrics"]["this model"]
+    }
+    return {"ids": [row["id"] for row in of], "scores": scores}
 
 
 def means_by_source(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
@@ -161,8 +191,8 @@ def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | Non
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
     if lpips is not None:
         text += (
-            " LPIPS has the paper's linear layers on the VGG16 of `--perceptual_backbone`; the weights of Oxford, which stand in for "
-            "torchvision's here, are not the paper's, so that it compares these rows with each other and with no published ones. Lower is better."
+            " LPIPS has the paper's linear layers on the VGG16 of `--perceptual_backbone`: with other weights than torchvision's, it compares "
+            "these rows with each other and with no published ones. Lower is better."
         )
     return text
 
@@ -191,7 +221,7 @@ def time_megapixel(model: SuperResolver, runs: int = 5) -> float:
 def plot_gains(rows: list[dict[str, Any]]):
     figure, axes = new_figure(1, 1, 6.0, 3.4)
     axis = axes[0, 0]
-    for color, source in zip(PALETTE, dict.fromkeys(row["source"] for row in rows)):
+    for color, source in zip(itertools.cycle(PALETTE), dict.fromkeys(row["source"] for row in rows)):
         of = [row for row in rows if row["source"] == source]
         bicubic = [row["metrics"]["bicubic"]["psnr"] for row in of]
         axis.scatter(bicubic, [row["gain"] for row in of], s=14, color=color, label=NAMES.get(source, source))
@@ -204,21 +234,28 @@ def plot_gains(rows: list[dict[str, Any]]):
 
 
 def show_details(
-    test: Dataset, scale: int, methods: dict[str, Callable], details: list[tuple[int, tuple[int, int]]]
+    test: Dataset,
+    scale: int,
+    methods: dict[str, Callable],
+    shown: list[str],
+    details: list[tuple[int, tuple[int, int]]],
 ) -> Image.Image:
-    """A row of pictures for each detail: the image, bicubic interpolation, this model; pixels are squares and keep their colours.
+    """A row of pictures for each detail: the image and what methods make of it; pixels are squares and keep their colours.
 
     Args:
         test: decoded images.
         scale: of the model.
         methods: what enlarges a small image, by name.
+        shown: those of them that are shown.
         details: the place of a test image, and row and column of the detail's upper left corner.
     """
     side, gap, heading = CROP * ZOOM, 8, 20
-    panel = Image.new("RGB", (3 * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white")
+    panel = Image.new(
+        "RGB", ((1 + len(shown)) * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white"
+    )
     for line, (place, (top, left)) in enumerate(details):
         low, high = to_arrays(test[place], scale)
-        pictures = {"original": high, "bicubic": methods["bicubic"](low), "this model": methods["this model"](low)}
+        pictures = {"original": high, **{name: methods[name](low) for name in shown}}
         for column, (name, picture) in enumerate(pictures.items()):
             detail = Image.fromarray(np.ascontiguousarray(picture[top : top + CROP, left : left + CROP]))
             detail = detail.resize([ZOOM * length for length in detail.size], Image.Resampling.NEAREST)

@@ -1,10 +1,10 @@
 """What the cards of super-resolution networks say beyond the numbers of their run."""
 
-from pathlib import Path
 from typing import Any
 
 from ..model_card import CardInfo, describe_data
 from .analysis import NAMES
+from .configuration_super_resolver import SuperResolverConfig
 from .metrics import METRICS
 
 # last part of a folder or id -> its name, source and licence
@@ -76,6 +76,13 @@ def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInf
             "own get these enlarged as well.",
             f"It makes images {recipe.scale} times as large and nothing else.",
             "What it adds is likely, not true: do not read faces, plates or text from it.",
+            *(
+                [
+                    "It was trained on features of the network that LPIPS compares, so that its LPIPS is better in part by construction."
+                ]
+                if recipe.perceptual_weight
+                else []
+            ),
         ],
         citation=citation,
         pipeline_tag="image-to-image",
@@ -86,9 +93,13 @@ def describe_training(recipe: Any) -> str:
     """What it was trained on, in a sentence."""
     parts = [f"the {'mean absolute' if recipe.pixel_loss == 'l1' else 'Charbonnier'} error of pixels"]
     if recipe.perceptual_weight:
-        layers = ", ".join(recipe.perceptual_layers)
+        weights = recipe.perceptual_layer_weights or [1.0] * len(recipe.perceptual_layers)
+        layers = ", ".join(f"{weight:g} x {layer}" for layer, weight in zip(recipe.perceptual_layers, weights))
         parts.append(f"{recipe.perceptual_weight} times the relative error of VGG16's features ({layers})")
     if recipe.frequency_weight:
         parts.append(f"{recipe.frequency_weight} times the error of frequencies")
-    start = f" It went on from the weights of {Path(recipe.start_from).name}." if recipe.start_from else ""
+    start = ""
+    if recipe.start_from:
+        source = SuperResolverConfig.from_pretrained(recipe.start_from)
+        start = f" It went on from the weights of a trained {source.architecture} network that makes images {source.scale} times as large."
     return f" Trained on {' plus '.join(parts)}.{start}"

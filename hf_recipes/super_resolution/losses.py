@@ -25,21 +25,39 @@ class PerceptualLoss(nn.Module):
     Args:
         backbone: id or folder of VGG16 in timm's format.
         layers: names of `LAYERS`.
+        weights: of the layers; each counts 1 if not given.
+        bf16: whether VGG16 computes in bf16, most of the time of a step.
     """
 
-    def __init__(self, backbone: str, layers: Sequence[str] = ("relu2_2", "relu3_3")):
+    def __init__(
+        self,
+        backbone: str,
+        layers: Sequence[str] = ("relu2_2", "relu3_3"),
+        weights: Sequence[float] = (),
+        bf16: bool = False,
+    ):
         super().__init__()
         unknown = set(layers) - LAYERS.keys()
-        if unknown or not layers:
+        if unknown or not layers or len(set(layers)) < len(layers):
             raise ValueError(f"--perceptual_layers are {' '.join(layers) or 'none'}; there are {', '.join(LAYERS)}")
-        self.vgg = load_vgg(backbone, layers)
+        if weights and len(weights) != len(layers):
+            raise ValueError(
+                f"--perceptual_layer_weights are {len(weights)} for {len(layers)} layers; give one for each"
+            )
+        by_layer = dict(zip(layers, weights or [1.0] * len(layers)))
+        self.weights = [by_layer[layer] for layer in LAYERS if layer in by_layer]  # in the order of the features
+        self.vgg, self.bf16 = load_vgg(backbone, layers), bf16
 
     def forward(self, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Of two batches `(batch, 3, height, width)`, 0..1."""
-        with torch.no_grad():
-            wanted = self.vgg(normalize(self.vgg, target))
-        found = self.vgg(normalize(self.vgg, image))
-        return sum(F.l1_loss(ours, theirs) / theirs.abs().mean() for ours, theirs in zip(found, wanted))
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):  # Trainer's ends with the model
+            with torch.no_grad():
+                wanted = self.vgg(normalize(self.vgg, target))
+            found = self.vgg(normalize(self.vgg, image))
+        return sum(
+            weight * F.l1_loss(ours.float(), theirs.float()) / theirs.float().abs().mean()
+            for weight, ours, theirs in zip(self.weights, found, wanted)
+        )
 
 
 def frequency_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -60,7 +78,13 @@ def make_loss(
         pixel_loss: one of `PIXEL_LOSSES`, with weight 1.
         perceptual, perceptual_weight: on the reconstruction cut to 0..1, all that VGG16 knows.
         frequency_weight: of `frequency_loss`.
+
+    Raises:
+        ValueError: for a weight below 0, which would train away from the target.
     """
+    for option, weight in (("perceptual_weight", perceptual_weight), ("frequency_weight", frequency_weight)):
+        if weight < 0:
+            raise ValueError(f"--{option} is {weight}; a weight is 0 or more")
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         image = outputs["reconstruction"]

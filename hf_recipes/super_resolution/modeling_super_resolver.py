@@ -29,7 +29,7 @@ class Srcnn(nn.Module):
             nn.ReLU(),
             nn.Conv2d(32, 3, 5, padding=2),
         )
-        self.reach = math.ceil(8 / config.scale)
+        self.reach = math.ceil(8 / config.scale) + 2  # what interpolation looks at
 
     @property
     def last(self) -> nn.Conv2d:
@@ -136,7 +136,7 @@ class SuperResolver(PreTrainedModel):
     @property
     def reach(self) -> int:
         """Pixels of the small image around one that its enlargement depends on; bicubic interpolation looks at 2."""
-        return max(self.network.reach + (2 if self.config.architecture == "srcnn" else 0), 2)
+        return max(self.network.reach, 2)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -163,7 +163,8 @@ class SuperResolver(PreTrainedModel):
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(f"pixel_values are {tuple(pixel_values.shape)}; they are (batch, 3, height, width)")
         interpolated = upsample_bicubic(pixel_values, self.config.scale)
-        reconstruction = interpolated + self.network(pixel_values, interpolated)
+        # around 0, so that the edge of an image is gray and bf16 rounds bright pixels no more than dark ones
+        reconstruction = interpolated + self.network(pixel_values - 0.5, interpolated - 0.5)
         loss = None
         if labels is not None:
             if labels.shape != reconstruction.shape:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torchmetrics.functional.image.lpips import _LPIPS
+from torchmetrics.functional.image.lpips import _LPIPS, _normalize_tensor, _spatial_average
 
 from ..pretrained import load_features
 
@@ -42,7 +42,7 @@ def normalize(vgg: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 class Lpips:
-    """Learned perceptual distance of two images (Zhang et al. 2018), 0 for equal ones.
+    """Learned perceptual distance of images from another (Zhang et al. 2018), 0 for equal ones.
 
     Its linear layers are those of the paper, which torchmetrics brings; its VGG16 is that of `backbone`, and with other weights than
     torchvision's the distances compare images with each other, not with published numbers.
@@ -55,6 +55,16 @@ class Lpips:
             ours.data.copy_(weights)
 
     @torch.no_grad()
-    def __call__(self, image: torch.Tensor, target: torch.Tensor) -> float:
-        """Of two images `(3, height, width)`, 0..1."""
-        return float(self.network(image[None], target[None], normalize=True))
+    def __call__(self, images: Sequence[torch.Tensor], target: torch.Tensor) -> list[float]:
+        """Of each image from the target, all `(3, height, width)`, 0..1; the target goes through VGG16 once."""
+        wanted, distances = self.features(target), []
+        for image in images:
+            layers = zip(self.network.lins, self.features(image), wanted)
+            distances.append(
+                sum(float(_spatial_average(linear((ours - theirs) ** 2))) for linear, ours, theirs in layers)
+            )
+        return distances
+
+    def features(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Of each layer, of length one at each pixel, as `_LPIPS.forward` has them."""
+        return [_normalize_tensor(layer) for layer in self.network.net(self.network.scaling_layer(2 * image[None] - 1))]

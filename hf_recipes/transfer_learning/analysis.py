@@ -1,12 +1,14 @@
 """What a fine-tuned classifier gets wrong, and what to do about it: tables and figures for its card."""
 
 import textwrap
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from scipy.special import softmax
+from torch.utils.data import DataLoader
 
 from ..classification import (
     MOST_NAMES,
@@ -19,7 +21,7 @@ from ..classification import (
 from ..figures import ACCENT, INK, MUTED, PALETTE, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section
-from .data import LoadedImages, to_pil
+from .data import LoadedImages, as_seen, collate, to_pil
 from .features import baseline_probabilities, doubtful_labels
 from .metrics import METRICS, measure
 
@@ -31,7 +33,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
         trainer: holds the reloaded model, its processor and the training's log.
         predictions: of `trainer.predict(test)`: rows of `reduce_batch`.
         images: decoded splits and what was found of them.
-        with_features: the splits `train` and `test` with the features of the frozen backbone.
+        with_features: the splits with the features of the frozen backbone.
     """
     logits = predictions.predictions["logits"].astype(float)
     labels = predictions.label_ids["label"].astype(int)
@@ -45,6 +47,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
         "left_out_broken": images.broken,
         "trained_parameters": trainer.trained_parameters,
         "recall_by_class": {row["class"]: row["recall"] for row in accuracy_by_class(confusion, names)},
+        "eval_recall_by_class": validation_recall(trainer, images),
         "train_examples": len(images.splits["train"]),
         "examples": describe_examples(images, labels, logits, baseline_logits),
     }
@@ -52,8 +55,8 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
         describe_intervals(logits, baseline_logits["logistic regression"], labels),
         Section(
             "Accuracy by class",
-            WORST_FIRST,
-            accuracy_by_class(confusion, names)[:MOST_NAMES],
+            f"{WORST_FIRST} The intervals are those of a bootstrap within the classes.",
+            with_class_intervals(accuracy_by_class(confusion, names)[:MOST_NAMES], logits, labels, names),
             figure=plot_accuracy_by_class(confusion, names),
         ),
         Section(
@@ -71,12 +74,8 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
             figure=show_pairs(confusion, logits, labels, test, names),
         ),
         worst_losses(trainer, probabilities, labels, test, names),
-        show_doubtful_labels(with_features["train"], names),
-        Section(
-            "Training against validation",
-            "Where the lines part, the network learns its training images by heart.",
-            figure=plot_history(trainer.state.log_history),
-        ),
+        show_doubtful_labels(with_features["train"], images.splits["train"], names),
+        describe_history(trainer.state.log_history),
         Section(
             "Calibration",
             "The share of right answers among those that the network gives with about the same confidence; on the diagonal "
@@ -106,6 +105,56 @@ def describe_examples(
     return {"ids": ids, "strata": labels.tolist(), "scores": {"balanced_accuracy": scores}}
 
 
+@torch.no_grad()
+def validation_recall(trainer, images: LoadedImages) -> dict[str, float | None]:
+    """Recall of each class on the validation images, by which hard classes can be chosen; by the reloaded model."""
+    model, confusion = trainer.model, np.zeros((len(images.names),) * 2, int)
+    loader = DataLoader(
+        as_seen(images.splits["validation"], trainer.processing_class),
+        trainer.args.per_device_eval_batch_size,
+        collate_fn=collate,
+    )
+    for batch in loader:
+        answers = model(batch["pixel_values"].to(model.device)).logits.argmax(1).cpu().numpy()
+        np.add.at(confusion, (batch["labels"].numpy(), answers), 1)
+    return {row["class"]: row["recall"] for row in accuracy_by_class(confusion, images.names)}
+
+
+def with_class_intervals(
+    rows: list[dict[str, Any]], logits: np.ndarray, labels: np.ndarray, names: list[str]
+) -> list[dict[str, Any]]:
+    """The rows of `accuracy_by_class` with 95 % intervals of recall and precision."""
+    answers = logits.argmax(1)
+
+    def by_class(chosen: np.ndarray) -> np.ndarray:
+        right = np.bincount(labels[chosen][labels[chosen] == answers[chosen]], minlength=len(names))
+        images, given = (np.bincount(each[chosen], minlength=len(names)) for each in (labels, answers))
+        with np.errstate(invalid="ignore"):
+            return right / np.array([images, given])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is never the answer has no precision
+        low, high = interval(resample(by_class, len(labels), strata=labels))
+    described = []
+    for row in rows:
+        place = names.index(row["class"])
+        spans = {
+            key: None if row[key] is None else f"{low[part, place]:.2f} to {high[part, place]:.2f}"
+            for part, key in enumerate(("recall", "precision"))
+        }
+        described.append(
+            {
+                "class": row["class"],
+                "images": row["images"],
+                "recall": row["recall"],
+                "its interval": spans["recall"],
+                "precision": row["precision"],
+                "interval of the precision": spans["precision"],
+            }
+        )
+    return described
+
+
 def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Section:
     def both(rows: np.ndarray) -> np.ndarray:
         return np.array([list(measure(each[rows], labels[rows]).values()) for each in (logits, baseline)])
@@ -124,7 +173,8 @@ def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndar
     ]
     text = (
         f"Percentile bootstrap over the {len(labels)} test images, class by class; the difference to logistic regression on the frozen features of "
-        "the same backbone is paired."
+        "the same backbone is paired. The calibration error of a resample is larger on average than that of the test, so that its interval "
+        "lies too high."
     )
     return Section("How sure the numbers are", text, rows)
 
@@ -224,8 +274,9 @@ def overlay_heat(image, heat: np.ndarray, processor) -> np.ndarray:
     return (seen * (1 - share) + red * share).movedim(0, -1).numpy()
 
 
-def show_doubtful_labels(train: Dataset, names: list[str]) -> Section | None:
-    doubtful = doubtful_labels(train)
+def show_doubtful_labels(with_features: Dataset, train: Dataset, names: list[str]) -> Section | None:
+    """Of the training images, given their features and themselves."""
+    doubtful = doubtful_labels(with_features)
     if not doubtful:
         return None
     splits, indices, labels = train["split"], train["index"], train["label"]
@@ -250,6 +301,15 @@ def show_doubtful_labels(train: Dataset, names: list[str]) -> Section | None:
 
 
 # -- curves ----------------------------------------------------------------------------------------
+def describe_history(log: list[dict[str, Any]]) -> Section:
+    text = (
+        "Where the lines part, the network learns its training images by heart."
+        if any("fitted_log_loss" in entry for entry in log)
+        else ""
+    )
+    return Section("Training against validation", text, figure=plot_history(log))
+
+
 def plot_history(log: list[dict[str, Any]]):
     """Balanced accuracy and log loss on validation images and on training images as they are."""
     figure, axes = new_figure(1, 2, 4.2, 3.0)

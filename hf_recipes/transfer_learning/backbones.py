@@ -4,6 +4,7 @@ from typing import Any
 
 import timm
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 from transformers.models.timm_wrapper import TimmWrapperImageProcessor
 
@@ -40,7 +41,7 @@ def load_backbone(
 
     Raises:
         OSError: when there is no such model, or none that this version of timm knows.
-        ValueError: when the network cannot take images of that size, or when weights other than the head's are not there.
+        ValueError: when the crop is no share, when the network has several heads or cannot take images of that size, or when weights other than the head's are not there.
     """
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     try:
@@ -78,6 +79,8 @@ def load_backbone(
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
                 )
+        except ImportError as error:
+            raise OSError(f"--backbone {backbone}: {error}") from error
         except TypeError as error:
             raise ValueError(f"--backbone {backbone} takes no {' or '.join(arguments)}: {error}") from error
         check_loaded(model, loaded, backbone)
@@ -92,7 +95,13 @@ def load_backbone(
 
 
 def check_loaded(model: PreTrainedModel, loaded: dict[str, Any], backbone: str) -> None:
-    """Every weight but the head's is the backbone's."""
+    """Every weight but the head's is the backbone's.
+
+    Raises:
+        ValueError: when it is not, or when the network has several heads, as distilled ones do.
+    """
+    if not isinstance(model.timm_model.get_classifier(), nn.Module):
+        raise ValueError(f"--backbone {backbone} has several heads; choose a network with one")
     head = {id(parameter) for parameter in model.timm_model.get_classifier().parameters()}
     heads = {name for name, parameter in model.named_parameters() if id(parameter) in head}
     fresh = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])} - heads
@@ -112,6 +121,8 @@ def with_image(pretrained_cfg: dict[str, Any], image_size: int | None, crop_pct:
         changed.pop("test_input_size", None)
         changed.pop("test_crop_pct", None)
     if crop_pct is not None:
+        if not 0 < crop_pct <= 1:
+            raise ValueError(f"--crop_pct is {crop_pct}; it is a share of the image's side, above 0 and at most 1")
         changed["crop_pct"] = crop_pct
     return changed
 

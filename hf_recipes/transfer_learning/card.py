@@ -47,7 +47,7 @@ CITATIONS = {
 }
 
 
-def make_card(recipe: Any, tested_on: str | None) -> CardInfo:
+def make_card(recipe: Any, weight_average: float, tested_on: str | None) -> CardInfo:
     """The card of a run of `recipes/transfer_learning.py`, from its arguments and from what the test is."""
     data = describe_data(recipe, KNOWN_DATA)
     remote_code = ", trust_remote_code=True" if recipe.pooled_head else ""
@@ -56,7 +56,7 @@ def make_card(recipe: Any, tested_on: str | None) -> CardInfo:
     name = recipe.backbone.rstrip("/").split("/")[-1]
     return CardInfo(
         title=f"{name} fine-tuned on {data['dataset_name']}",
-        summary=f"An image classifier: `{recipe.backbone}` with a new head. {how}{describe_training(recipe)}",
+        summary=f"An image classifier: `{recipe.backbone}` with a new head. {how}{describe_training(recipe, weight_average)}",
         pipeline_task="image-classification",
         auto_class="AutoModelForImageClassification",
         metrics=METRICS,
@@ -66,6 +66,8 @@ def make_card(recipe: Any, tested_on: str | None) -> CardInfo:
         recipe="recipes/transfer_learning.py",
         limitations=[
             "It knows its own classes only, and answers with one of them for any image.",
+            "Images of more than 512 pixels at the shorter side were made smaller in two steps for the training and the test, which the pipeline "
+            "makes in one.",
             "It was trained on few images: see the intervals and the accuracy of each class before relying on it.",
             *(
                 ["It is no medical device and must not be used to decide about anybody's health."]
@@ -80,12 +82,13 @@ def make_card(recipe: Any, tested_on: str | None) -> CardInfo:
     )
 
 
-def describe_training(recipe: Any) -> str:
+def describe_training(recipe: Any, weight_average: float) -> str:
     """What the images and the loss went through, in a sentence."""
     parts = [
         recipe.strategy != "linear_probe"
         and recipe.augmentation != "none"
         and f"the augmentation '{recipe.augmentation}'",
+        recipe.upside_down and "images turned upside down as well",
         recipe.hard_classes and f"'{recipe.hard_augmentation}' for {', '.join(recipe.hard_classes)}",
         recipe.mixup and f"mixup (alpha {recipe.mixup})",
         recipe.cutmix and f"CutMix (alpha {recipe.cutmix})",
@@ -93,8 +96,14 @@ def describe_training(recipe: Any) -> str:
         recipe.label_smoothing and f"label smoothing {recipe.label_smoothing}",
         recipe.dropout and f"dropout {recipe.dropout}",
         recipe.drop_path and f"stochastic depth {recipe.drop_path}",
+        recipe.layer_decay < 1 and f"rates that fall by {recipe.layer_decay} from stage to stage towards the image",
+        recipe.early_stopping and "early stopping",
+        weight_average and f"an average of the weights (decay {weight_average})",
         recipe.balance == "weights" and "classes weighted equally",
         recipe.balance == "sampling" and "classes drawn equally often",
     ]
     parts = [part for part in parts if part]
-    return f" Trained with {', '.join(parts)}." if parts else " Trained without augmentation."
+    text = f" Trained with {', '.join(parts)}." if parts else " Trained without augmentation."
+    if recipe.train_fraction < 1:
+        text += f" It saw {recipe.train_fraction:.0%} of the training images of every class."
+    return text

@@ -51,6 +51,8 @@ class LoadedImages(NamedTuple):
 
     Args:
         splits: `train`, `validation` and `test`, each with the columns `DECODED`; `index` is the row in the data set's `split`.
+        pool: all images of the data set, before the draw.
+        rows: of the pool in each split.
         names: of the classes.
         duplicates: the first groups of images that are the same or nearly so, as rows of a report.
         groups: how many of them there are.
@@ -60,6 +62,8 @@ class LoadedImages(NamedTuple):
     """
 
     splits: DatasetDict
+    pool: Dataset
+    rows: dict[str, np.ndarray]
     names: list[str]
     duplicates: list[dict[str, Any]]
     groups: int
@@ -146,8 +150,11 @@ def load_images(
             )
         if missing:
             logger.warning("%s has no image of %s", name, ", ".join(missing))
+    rows = {name: np.sort(chosen) for name, chosen in rows.items()}
     return LoadedImages(
-        DatasetDict({name: images.select(np.sort(chosen)) for name, chosen in rows.items()}),
+        DatasetDict({name: images.select(chosen) for name, chosen in rows.items()}),
+        images,
+        rows,
         names,
         describe_duplicates(images, groups, names),
         sum(len(members) > 1 for members in members_of(groups)),
@@ -323,7 +330,7 @@ def as_pictures(split: Dataset) -> Dataset:
 
 
 def as_features(split: Dataset) -> Dataset:
-    """Rows of `features` (see `add_features`), `labels` and `index`."""
+    """Rows of `features` (see `compute_split_features`), `labels` and `index`."""
     return split.select_columns(["features", "label", "index"]).rename_column("label", "labels").with_format("torch")
 
 

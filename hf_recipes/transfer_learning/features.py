@@ -2,10 +2,13 @@
 
 import hashlib
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets import config as datasets_config
+from joblib import Memory
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
@@ -14,26 +17,32 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import BaseImageProcessor, PreTrainedModel
 
-from .data import to_pil
+from ..loading import code_digest
+from .data import LoadedImages, to_pil
+
+MEMORY = Memory(Path(datasets_config.HF_DATASETS_CACHE) / "hf_recipes", verbose=0)  # of fits that runs of a study share
+CODE = code_digest(Path(__file__).parent)
 
 
-def add_features(splits: DatasetDict, model: PreTrainedModel, processor: BaseImageProcessor) -> DatasetDict:
-    """A column `features` `(channels,)` for every image: the pooled features of the network, of the image as the pipeline sees it.
+def compute_split_features(images: LoadedImages, model: PreTrainedModel, processor: BaseImageProcessor) -> DatasetDict:
+    """The splits with the columns `features` `(channels,)`, `label`, `index` and `split`: the pooled features of the network, of each image
+    as the pipeline sees it.
 
-    They are cached by the network's weights and preprocessing, so that all runs on the same draw share them.
+    All images of the data set are computed in one pass and cached by the network's weights and preprocessing, so that all draws share them.
     """
     digest = network_digest(model, processor)
-    with_features = {}
-    for name, split in splits.items():
-        with_features[name] = split.map(
-            partial(compute_features, model=model.eval(), processor=processor),
-            batched=True,
-            batch_size=64,
-            features=Features({**split.features, "features": List(Value("float32"))}),
-            new_fingerprint=hashlib.sha256(f"{split._fingerprint} {digest}".encode()).hexdigest()[:16],
-            desc=f"Features of {name}",
-        )
-    return DatasetDict(with_features)
+    fingerprint = hashlib.sha256(f"{images.pool._fingerprint} {digest}".encode()).hexdigest()[:16]
+    kept = {name: images.pool.features[name] for name in ("label", "index", "split")}
+    pool = images.pool.map(
+        partial(compute_features, model=model.eval(), processor=processor),
+        batched=True,
+        batch_size=64,
+        remove_columns=[name for name in images.pool.column_names if name not in kept],
+        features=Features({**kept, "features": List(Value("float32"))}),
+        new_fingerprint=fingerprint,
+        desc="Features",
+    )
+    return DatasetDict({name: pool.select(rows) for name, rows in images.rows.items()})
 
 
 @torch.no_grad()
@@ -69,7 +78,7 @@ def baseline_probabilities(train: Dataset, test: Dataset, classes: int) -> dict[
     for name, classifier in {
         "commonest class": DummyClassifier(strategy="prior"),
         "nearest neighbour": KNeighborsClassifier(1, metric="cosine"),
-        "logistic regression": choose_penalty(features, labels),
+        "logistic regression": logistic_regression(best_inverse_penalty(features, labels, CODE)),
     }.items():
         classifier.fit(features, labels)
         found[name] = np.zeros((len(test), classes))
@@ -77,19 +86,21 @@ def baseline_probabilities(train: Dataset, test: Dataset, classes: int) -> dict[
     return found
 
 
-def logistic_regression(penalty: float = 1.0) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=penalty, class_weight="balanced", max_iter=300))
+def logistic_regression(inverse_penalty: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=300))
 
 
-def choose_penalty(features: np.ndarray, labels: np.ndarray) -> Pipeline:
-    """Logistic regression with the penalty of the best balanced accuracy in cross-validation."""
+@MEMORY.cache
+def best_inverse_penalty(features: np.ndarray, labels: np.ndarray, code: str) -> float:
+    """That of logistic regression with the best balanced accuracy in cross-validation. It is kept on disk for the next run with the
+    same features; `code` is there for the cache."""
     folds = int(min(5, np.bincount(labels)[np.unique(labels)].min()))
     if folds < 2:
-        return logistic_regression()
+        return 1.0
     grid = {"logisticregression__C": [0.0003, 0.001, 0.003, 0.01, 0.1]}
     folds = StratifiedKFold(folds, shuffle=True, random_state=0)
-    search = GridSearchCV(logistic_regression(), grid, scoring="balanced_accuracy", cv=folds, refit=False)
-    return logistic_regression(search.fit(features, labels).best_params_["logisticregression__C"])
+    search = GridSearchCV(logistic_regression(1.0), grid, scoring="balanced_accuracy", cv=folds, refit=False)
+    return search.fit(features, labels).best_params_["logisticregression__C"]
 
 
 def doubtful_labels(train: Dataset, most: int = 12) -> list[tuple[int, int, float]]:
@@ -103,10 +114,16 @@ def doubtful_labels(train: Dataset, most: int = 12) -> list[tuple[int, int, floa
     usual = np.flatnonzero(counts[labels] >= 5)  # of rarer classes a fold may hold none
     if len(np.unique(labels[usual])) < 2:
         return []
-    classifier = choose_penalty(features[usual], labels[usual])
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    probabilities = cross_val_predict(classifier, features[usual], labels[usual], cv=folds, method="predict_proba")
+    probabilities = probabilities_across(features[usual], labels[usual], CODE)
     classes = np.unique(labels[usual])
     given = probabilities[np.arange(len(usual)), np.searchsorted(classes, labels[usual])]
     worst = np.argsort(given)[:most]
     return [(int(usual[row]), int(classes[probabilities[row].argmax()]), float(given[row])) for row in worst]
+
+
+@MEMORY.cache
+def probabilities_across(features: np.ndarray, labels: np.ndarray, code: str) -> np.ndarray:
+    """`(images, classes)` by logistic regression that has not seen the image, in cross-validation; kept on disk as the penalty is."""
+    classifier = logistic_regression(best_inverse_penalty(features, labels, code))
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return cross_val_predict(classifier, features, labels, cv=folds, method="predict_proba")

@@ -5,7 +5,7 @@ from pictures import draw_picture
 
 from hf_recipes.super_resolution.losses import PerceptualLoss, frequency_loss, make_loss
 from hf_recipes.super_resolution.metrics import is_gray, judge, luminance, to_images
-from hf_recipes.super_resolution.vgg import Lpips, load_vgg
+from hf_recipes.super_resolution.vgg import LAYERS, Lpips, load_vgg
 
 
 def test_luminance_is_that_of_the_studio_range():
@@ -99,9 +99,26 @@ def test_distances_of_features_are_0_for_equal_images_and_grow(vgg):
     target = torch.from_numpy(draw_picture(5)).movedim(-1, 0).float() / 255
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
     near, far = ((target + amount * noise).clamp(0, 1) for amount in (0.02, 0.2))
-    assert loss(target[None], target[None]) == 0 and lpips(target, target) == pytest.approx(0, abs=1e-7)
+    assert loss(target[None], target[None]) == 0
     assert 0 < loss(near[None], target[None]) < loss(far[None], target[None])
-    assert 0 < lpips(near, target) < lpips(far, target)
+    same, of_near, of_far = lpips([target, near, far], target)
+    assert same == pytest.approx(0, abs=1e-7) and 0 < of_near < of_far
+    assert of_far == pytest.approx(float(lpips.network(far[None], target[None], normalize=True)), rel=1e-5)
+    # its network is the one that was given
+    seen = lpips.network.scaling_layer(2 * far[None] - 1)
+    for ours, theirs in zip(lpips.network.net(seen), load_vgg(str(vgg), list(LAYERS))(seen), strict=True):
+        assert ours.allclose(theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_have_weights(vgg):
+    image, target = torch.rand(2, 1, 3, 16, 16)
+    alone = [PerceptualLoss(str(vgg), [layer])(image, target) for layer in ("relu1_2", "relu2_2")]
+    both = PerceptualLoss(str(vgg), ["relu2_2", "relu1_2"], weights=[2.0, 0.5])(image, target)
+    assert both == pytest.approx(float(2 * alone[1] + 0.5 * alone[0]), rel=1e-5)
+    with pytest.raises(ValueError, match="--perceptual_layer_weights are 1 for 2 layers"):
+        PerceptualLoss(str(vgg), ["relu2_2", "relu1_2"], weights=[2.0])
+    with pytest.raises(ValueError, match=r"--perceptual_weight is -0\.1; a weight is 0 or more"):
+        make_loss(perceptual_weight=-0.1)
 
 
 def test_the_loss_is_the_weighted_sum(vgg):

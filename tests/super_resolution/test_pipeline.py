@@ -36,6 +36,10 @@ def test_tiles_make_the_whole(upscale, model):
         assert abs(upscale(image, tile_size=tile_size).astype(int) - whole).max() <= 1
     fine = image.astype(np.uint16) * 257
     assert abs(upscale(fine, tile_size=33).astype(int) - upscale(fine, tile_size=1000)).max() <= 2
+    srcnn = SuperResolver(SuperResolverConfig(scale=3, architecture="srcnn"))
+    torch.nn.init.normal_(srcnn.network.last.weight, std=0.05)
+    of_three = SuperResolutionPipeline(model=srcnn)  # whose reach is not a whole number of small pixels
+    assert abs(of_three(image, tile_size=33).astype(int) - of_three(image, tile_size=1000)).max() <= 1
     assert not (whole == np.asarray(Image.fromarray(image).resize((180, 140), Image.Resampling.BICUBIC))).all()
 
 
@@ -135,6 +139,14 @@ def test_the_command_saves_every_image(model, tmp_path, capsys):
     call = ["upscale", "--model", str(tmp_path / "model")]
     assert cli.main([*call, photos[0], "--output", str(tmp_path / "large.webp")]) == 0
     assert Image.open(tmp_path / "large.webp").size == (60, 40)
+    capsys.readouterr()
+    # formats that lose by default: without loss, or with little, and with the colours' profile
+    plain = SuperResolutionPipeline(model=model)(photos[0])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "large.webp")), np.asarray(plain))
+    Image.fromarray(draw_picture(1, 20, 30)).save(tmp_path / "a/other.png", icc_profile=b"a profile")
+    assert cli.main([*call, str(tmp_path / "a/other.png"), "--output", str(tmp_path / "large.jpg")]) == 0
+    jpeg = Image.open(tmp_path / "large.jpg")
+    assert jpeg.info["icc_profile"] == b"a profile" and max(jpeg.quantization[0]) < 20
     capsys.readouterr()
     assert cli.main([*call, *photos, "--output", str(tmp_path / "out"), "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -27,22 +27,32 @@ def test_the_run_beats_bicubic_interpolation(upscaler_run):
 
 
 def test_perceptual_training_goes_on_from_a_network(run_upscaler, upscaler_run, vgg, tmp_path):
-    results = run_upscaler(
-        tmp_path,
-        start_from=upscaler_run,
-        perceptual_weight=0.05,
-        perceptual_layers=["relu1_2"],
-        perceptual_backbone=vgg,
-        lpips=True,
-        num_train_epochs=2,
-        learning_rate=1e-4,
-    )
+    options = {
+        "start_from": upscaler_run,
+        "perceptual_layers": ["relu1_2"],
+        "perceptual_backbone": vgg,
+        "lpips": True,
+        "num_train_epochs": 6,
+        "learning_rate": 1e-3,
+    }
+    results = run_upscaler(tmp_path / "features", perceptual_weight=1.0, **options)
+    pixels = run_upscaler(tmp_path / "pixels", perceptual_weight=0.0, **options)
     before = read_json(upscaler_run / "all_results.json")
-    assert results["test_bench_psnr"] > before["baselines"]["bicubic"]["bench_psnr"] + 0.5
-    assert 0 < results["test_bench_lpips"] < results["baselines"]["bicubic"]["bench_lpips"]
-    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert results["test_bench_psnr"] > before["baselines"]["bicubic"]["bench_psnr"]
+    assert results["test_bench_lpips"] < pixels["test_bench_lpips"]
+    # the network that it went on from is measured beside it
+    beside = results["baselines"]["the network before"]
+    assert beside["bench_psnr"] == pytest.approx(before["test_bench_psnr"], abs=1e-4)
+    scores = results["examples"]["scores"]
+    assert np.mean(scores["bench_psnr"]["model"]) == pytest.approx(results["test_bench_psnr"], abs=1e-4)
+    assert np.mean(scores["bench_lpips"]["bicubic"]) == pytest.approx(
+        results["baselines"]["bicubic"]["bench_lpips"], abs=1e-4
+    )
+    weights = safetensors.torch.load_file(tmp_path / "features/model.safetensors")
     assert set(weights) == set(safetensors.torch.load_file(upscaler_run / "model.safetensors"))  # no VGG among them
-    assert "relative error of VGG16's features (relu1_2)" in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "features/README.md").read_text()
+    assert "relative error of VGG16's features (1 x relu1_2)" in card and "in part by construction" in card
+    assert "a trained light network that makes images 2 times as large" in card
 
 
 def test_another_scale_starts_from_all_but_the_last_layer(run_upscaler, upscaler_run, tmp_path):

@@ -23,8 +23,22 @@ def test_the_run_learns_and_measures(transfer_run):
     assert len(set(examples["ids"])) == 24 and np.mean(
         examples["scores"]["balanced_accuracy"]["model"]
     ) == pytest.approx(results["test_balanced_accuracy"], abs=1e-4)
+    for name, row in results["baselines"].items():  # of the same images in the same order
+        assert np.mean(examples["scores"]["balanced_accuracy"][name]) == pytest.approx(
+            row["balanced_accuracy"], abs=1e-4
+        )
+    recalls = results["eval_recall_by_class"]
+    assert set(recalls) == {"circle", "cross", "stripes"}
+    assert np.mean(list(recalls.values())) == pytest.approx(results["eval_balanced_accuracy"], abs=1e-6)
     assert not card_errors(card)
-    for expected in ("How sure the numbers are", "Highest losses", "Doubtful labels", "Calibration", "hf-hub:"):
+    for expected in (
+        "interval of the precision",
+        "How sure the numbers are",
+        "Highest losses",
+        "Doubtful labels",
+        "Calibration",
+        "hf-hub:",
+    ):
         assert expected in card
     for file in ("highest_losses.png", "training_against_validation.png", "most_confused_pairs.png"):
         assert (transfer_run / file).exists() and file in card

@@ -152,6 +152,16 @@ def test_vgg_has_no_classifier_and_needs_none(tmp_path):
         load_backbone(str(folder), NAMES, pooled_head=True, drop_path=0.1)
 
 
+def test_unknown_and_several_headed_networks_are_named(backbone, tmp_path):
+    shutil.copytree(backbone, tmp_path / "other")
+    config = json.loads((tmp_path / "other/config.json").read_text())
+    (tmp_path / "other/config.json").write_text(json.dumps(config | {"architecture": "foo_net"}))
+    with pytest.raises(OSError, match=r"--backbone .*other: .*foo_net"):
+        load_backbone(str(tmp_path / "other"), NAMES)
+    with pytest.raises(ValueError, match=r"--crop_pct is 1\.5; it is a share"):
+        load_backbone(str(backbone), NAMES, crop_pct=1.5)
+
+
 @pytest.mark.parametrize("names", [["x", "y", "z"], ["x", "y"]])
 def test_the_names_of_a_source_are_forgotten(names, backbone, tmp_path):
     load_backbone(str(backbone), NAMES).save_pretrained(tmp_path / "first")
