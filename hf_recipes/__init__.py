@@ -13,6 +13,7 @@ PUBLIC = {
     "CifarClassifier": "cifar10.modeling_cifar_classifier",
     "CifarClassifierConfig": "cifar10.configuration_cifar_classifier",
     "LabelMap": "ner.labels",
+    "PassageIndex": "rag.index",
     "PooledClassifier": "transfer_learning.modeling_pooled_classifier",
     "PooledClassifierConfig": "transfer_learning.configuration_pooled_classifier",
     "QuestionAnsweringPipeline": "question_answering.pipeline_question_answering",

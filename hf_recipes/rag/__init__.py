@@ -1,0 +1,1 @@
+"""Retrieval-augmented generation over a book or a folder of texts."""

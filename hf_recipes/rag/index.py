@@ -1,0 +1,461 @@
+"""Passages of documents, found by meaning (vectors in FAISS), by words (BM25), or by both."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+import regex
+from datasets import Dataset, Features, Value, concatenate_datasets
+from datasets.exceptions import DatasetGenerationError
+from gensim.corpora import Dictionary
+from gensim.models import LuceneBM25Model
+from gensim.similarities import SparseMatrixSimilarity
+from huggingface_hub import HfApi, ModelCardData, snapshot_download
+from sentence_transformers import SentenceTransformer
+
+from ..checkpoints import write_json
+from ..model_card import UNNAMED, markdown_table
+from ..publishing import push_folder, with_retries
+from .chunking import cut, make_chunker
+from .documents import Document
+
+PASSAGES_FILE, VECTORS_FILE, CONFIG_FILE = "passages.parquet", "vectors.faiss", "config.json"
+TABLE = Features(
+    {
+        "document": Value("string"),
+        "section": Value("string"),
+        "start": Value("int64"),
+        "end": Value("int64"),
+        "text": Value("string"),
+    }
+)
+EXACT_UP_TO = 50_000  # passages; more are searched in a graph (Malkov and Yashunin 2018, HNSW)
+GRAPH, BREADTH = "HNSW32", 128  # neighbours of a vector, and how many candidates a search of the graph keeps
+PROBE = "Who lived in the house at the edge of the forest?"  # its vector tells embedders apart
+RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)
+METHODS = ("dense", "bm25", "hybrid")
+Rerank = Callable[[str, list[str]], Sequence[float]]
+
+
+class Hit(NamedTuple):
+    """A passage that was found: `text` is what stands from `start` to `end` in the document.
+
+    Args:
+        row: in the index.
+        score: of the last stage, by which hits are ordered, the best first.
+        stages: the score of each stage.
+    """
+
+    text: str
+    document: str
+    section: str
+    start: int
+    end: int
+    row: int
+    score: float
+    stages: dict[str, float]
+
+
+class PassageIndex:
+    """Passages with their vectors.
+
+    Args:
+        passages: rows of `TABLE`.
+        vectors: of FAISS, inner products of vectors of length one, a row for each passage.
+        embedder: gives vectors of passages and questions, with its own prompts for each where it has them.
+        config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `documents` (name to digest) and `recall`
+            (share of the exact ten nearest that the graph finds; 1 for an exact index).
+    """
+
+    def __init__(self, passages: Dataset, vectors: faiss.Index, embedder: SentenceTransformer, config: dict[str, Any]):
+        self.passages, self.vectors, self.embedder, self.config = passages, vectors, embedder, config
+        self.hidden: set[int] = set()  # rows of deleted documents, until the index is saved
+
+    # -- making -----------------------------------------------------------------------------------
+    @classmethod
+    def build(
+        cls,
+        documents: Sequence[Document],
+        *,
+        embedder: str = "sentence-transformers/all-MiniLM-L6-v2",
+        revision: str | None = None,
+        kind: str = "recursive",
+        size: int = 500,
+        overlap: int = 100,
+        factory: str | None = None,
+        device: str | None = None,
+    ) -> "PassageIndex":
+        """Cut documents into passages and embed them.
+
+        Args:
+            documents: of different names.
+            embedder, revision: id or folder of a model of sentence-transformers, and its branch, tag or commit.
+            kind, size, overlap: of `make_chunker`.
+            factory: a string of FAISS such as `Flat` or `HNSW32`; chosen by the number of passages if not given.
+            device: where the embedder runs.
+
+        Raises:
+            ValueError: without documents, for two of one name, and for a chunking that cannot be.
+        """
+        make_chunker(kind, size, overlap)  # what cannot be is refused before anything is loaded
+        model = SentenceTransformer(embedder, revision=revision, device=device)
+        config = {
+            "embedder": embedder,
+            "revision": revision or commit_of(model),
+            "chunking": {"kind": kind, "size": size, "overlap": overlap},
+            "documents": {},
+            "recall": 1.0,
+        }
+        index = cls(Dataset.from_dict({name: [] for name in TABLE}, features=TABLE), None, model, config)
+        index.add(documents, factory)
+        return index
+
+    def add(self, documents: Sequence[Document], factory: str | None = None) -> None:
+        """Cut and embed further documents as the first ones were.
+
+        Raises:
+            ValueError: without documents, and for one whose name the index has already.
+        """
+        names = [document.name for document in documents]
+        twice = {name for name in names if names.count(name) > 1} | (set(names) & self.config["documents"].keys())
+        if not names or twice:
+            problem = (
+                f"there are two of the name {sorted(twice)[0]}; delete the one first" if twice else "there are none"
+            )
+            raise ValueError(f"documents cannot be added: {problem}")
+        rows = Dataset.from_list([{"number": number} for number in range(len(documents))])
+        chunker = self.make_chunker()
+        passages = rows.map(
+            lambda batch: cut_rows([documents[number] for number in batch["number"]], chunker),
+            batched=True,
+            batch_size=1,
+            remove_columns=["number"],
+            features=TABLE,
+            desc="Passages",
+        )
+        embedded = passages.map(
+            lambda batch: {"vector": self.embed(batch["text"])},
+            batched=True,
+            batch_size=256,
+            remove_columns=passages.column_names,
+            desc="Vectors",
+        )
+        vectors = np.concatenate(
+            [np.asarray(batch["vector"], np.float32) for batch in embedded.with_format("numpy").iter(4096)]
+        )
+        if self.vectors is None:
+            factory = factory or ("Flat" if len(vectors) <= EXACT_UP_TO else GRAPH)
+            self.vectors = make_vectors(vectors, factory)
+            self.config["recall"] = measure_recall(self.vectors, vectors)
+        else:
+            # what is mapped from a file cannot grow
+            self.vectors = faiss.deserialize_index(faiss.serialize_index(self.vectors))
+            self.vectors.add(vectors)
+        self.passages = concatenate_datasets([self.passages, passages])
+        self.config["documents"] |= {document.name: document.digest for document in documents}
+        self.__dict__.pop("words", None)
+
+    def delete(self, name: str) -> None:
+        """Leave a document out of every search from now on; its passages are gone when the index is saved.
+
+        Raises:
+            KeyError: when there is no such document.
+        """
+        if name not in self.config["documents"]:
+            raise KeyError(f"the index has no document {name!r}; it has {', '.join(self.config['documents'])}")
+        del self.config["documents"][name]
+        self.hidden |= {row for row, document in enumerate(self.passages["document"]) if document == name}
+
+    def compact(self) -> None:
+        """Forget the passages of deleted documents."""
+        if not self.hidden:
+            return
+        kept = [row for row in range(len(self.passages)) if row not in self.hidden]
+        vectors = self.vectors.reconstruct_n(0, self.vectors.ntotal)[kept]
+        flat = isinstance(faiss.downcast_index(self.vectors), faiss.IndexFlat)
+        self.vectors = make_vectors(vectors, "Flat" if flat else GRAPH)
+        self.passages, self.hidden = self.passages.select(kept), set()
+        self.__dict__.pop("words", None)
+
+    def make_chunker(self) -> Callable[[str], list[tuple[int, int]]]:
+        chunking = self.config["chunking"]
+        options = {"tokens": {"tokenizer": self.embedder.tokenizer}, "semantic": {"encode": self.embed}}
+        return make_chunker(**chunking, **options.get(chunking["kind"], {}))
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        """float32 `(passages, size)`, of length one."""
+        return self.embedder.encode_document(texts, normalize_embeddings=True, show_progress_bar=False)
+
+    # -- searching --------------------------------------------------------------------------------
+    def search(
+        self,
+        question: str,
+        k: int = 5,
+        *,
+        method: str = "dense",
+        rerank: Rerank | None = None,
+        relevance: float | None = None,
+        pool: int = 50,
+    ) -> list[Hit]:
+        """The passages nearest to a question.
+
+        Args:
+            question: any text.
+            k: how many.
+            method: `dense` by vectors, `bm25` by words (Robertson and Zaragoza 2009), or `hybrid`, both by the sums of their reciprocal ranks.
+            rerank: gives scores of a question and passages, the higher the better, by which the pool is ordered anew.
+            relevance: between 0 and 1, for passages that differ from each other (maximal marginal relevance, Carbonell and Goldstein 1998): the
+                weight of being near to the question against being unlike the passages before; None orders by the score alone.
+            pool: how many passages the later stages choose from.
+
+        Raises:
+            ValueError: for an unknown method, an empty question, or a `k` below 1.
+        """
+        if method not in METHODS:
+            raise ValueError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
+        if not question.strip() or k < 1:
+            raise ValueError("a search needs a question and a k of 1 or more")
+        wanted = max(pool, k) if method == "hybrid" or rerank or relevance is not None else k
+        stages: dict[int, dict[str, float]] = {}
+        for name, find in (("dense", self.find_by_vectors), ("bm25", self.find_by_words)):
+            if method in (name, "hybrid"):
+                for row, score in find(question, wanted):
+                    stages.setdefault(row, {})[name] = score
+        ordered = rank(stages, method)
+        if rerank is not None and ordered:
+            ordered = ordered[:wanted]
+            for row, score in zip(ordered, rerank(question, self.passages[ordered]["text"]), strict=True):
+                stages[row]["rerank"] = float(score)
+            ordered = sorted(ordered, key=lambda row: -stages[row]["rerank"])
+        if relevance is not None and ordered:
+            ordered = self.spread(question, ordered[:wanted], k, relevance, stages)
+        return [self.hit(row, stages[row]) for row in ordered[:k]]
+
+    def find_by_vectors(self, question: str, number: int) -> list[tuple[int, float]]:
+        query = self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)
+        scores, rows = self.vectors.search(query, min(number, self.vectors.ntotal), params=self.parameters())
+        return [(int(row), float(score)) for row, score in zip(rows[0], scores[0]) if row >= 0]
+
+    def parameters(self) -> faiss.SearchParameters | None:
+        if not self.hidden:
+            return None
+        visible = faiss.IDSelectorNot(faiss.IDSelectorBatch(sorted(self.hidden)))
+        if isinstance(faiss.downcast_index(self.vectors), faiss.IndexHNSW):
+            return faiss.SearchParametersHNSW(sel=visible, efSearch=BREADTH)
+        return faiss.SearchParameters(sel=visible)
+
+    def find_by_words(self, question: str, number: int) -> list[tuple[int, float]]:
+        dictionary, similarity = self.words
+        scores = similarity[dictionary.doc2bow(split_words(question))]
+        scores[sorted(self.hidden)] = 0
+        best = np.argsort(-scores, kind="stable")[:number]
+        return [(int(row), float(scores[row])) for row in best if scores[row] > 0]
+
+    @functools.cached_property
+    def words(self) -> tuple[Dictionary, SparseMatrixSimilarity]:
+        """What BM25 needs, made when it is first asked for."""
+        texts = [split_words(text) for text in self.passages["text"]]
+        dictionary = Dictionary(texts)
+        model = LuceneBM25Model(dictionary=dictionary)
+        similarity = SparseMatrixSimilarity(
+            model[[dictionary.doc2bow(words) for words in texts]],
+            num_docs=len(texts),
+            num_terms=len(dictionary),
+            normalize_queries=False,
+            normalize_documents=False,
+        )
+        return dictionary, similarity
+
+    def spread(
+        self, question: str, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
+    ) -> list[int]:
+        """The rows in the order in which each is the best of relevance and novelty."""
+        vectors = np.stack([self.vectors.reconstruct(row) for row in rows])
+        query = self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)[0]
+        near, chosen = vectors @ query, []
+        while len(chosen) < min(k, len(rows)):
+            left = [place for place in range(len(rows)) if place not in chosen]
+            alike = (vectors[left] @ vectors[chosen].T).max(1) if chosen else np.zeros(len(left))
+            gains = relevance * near[left] - (1 - relevance) * alike
+            best = int(gains.argmax())
+            stages[rows[left[best]]]["spread"] = float(gains[best])
+            chosen.append(left[best])
+        return [rows[place] for place in chosen]
+
+    def hit(self, row: int, stages: dict[str, float]) -> Hit:
+        passage = self.passages[row]
+        return Hit(**{name: passage[name] for name in TABLE}, row=row, score=list(stages.values())[-1], stages=stages)
+
+    # -- keeping ----------------------------------------------------------------------------------
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Parquet, FAISS's file, and last the config, which says that the rest is whole. Nothing is pickled."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG_FILE).unlink(missing_ok=True)
+        self.compact()
+        self.passages.to_parquet(folder / PASSAGES_FILE)
+        part = folder / f"{VECTORS_FILE}.tmp"  # this index may be mapped from the file that is replaced
+        faiss.write_index(self.vectors, str(part))
+        part.replace(folder / VECTORS_FILE)
+        (folder / "README.md").write_text(self.describe())
+        sizes = {name: (folder / name).stat().st_size for name in (PASSAGES_FILE, VECTORS_FILE)}
+        probe = [round(float(value), 5) for value in self.embed([PROBE])[0]]
+        write_json(folder / CONFIG_FILE, self.config | {"sizes": sizes, "probe": probe})
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        revision: str | None = None,
+        embedder: SentenceTransformer | None = None,
+        device: str | None = None,
+    ) -> "PassageIndex":
+        """From a folder or the Hub; the vectors are mapped into memory as they are needed.
+
+        Args:
+            source, revision: folder, or id and branch, tag or commit.
+            embedder: instead of loading the one that made the index.
+            device: where the embedder runs.
+
+        Raises:
+            FileNotFoundError: when there is no index.
+            ValueError: when it is damaged, or when the embedder is not the one that made it.
+        """
+        folder = Path(source) if Path(source).is_dir() else Path(snapshot_download(str(source), revision=revision))
+        if not (folder / CONFIG_FILE).exists():
+            raise FileNotFoundError(
+                f"{source} holds no index, or one that was not written to its end; make it with `hf-recipes index`"
+            )
+        try:
+            config = json.loads((folder / CONFIG_FILE).read_text())
+            sizes, probe = config.pop("sizes"), np.array(config.pop("probe"), np.float32)
+            damaged = [name for name, size in sizes.items() if (folder / name).stat().st_size != size]
+            if damaged:
+                raise ValueError(f"{damaged[0]} has another size than when it was saved")
+            passages = Dataset.from_parquet(str(folder / PASSAGES_FILE), features=TABLE)
+            vectors = faiss.read_index(str(folder / VECTORS_FILE), faiss.IO_FLAG_MMAP_IFC)
+            if vectors.ntotal != len(passages):
+                raise ValueError(f"it has {len(passages)} passages and {vectors.ntotal} vectors")
+        except (OSError, RuntimeError, KeyError, ValueError, DatasetGenerationError) as error:
+            raise ValueError(
+                f"the index {source} is damaged: {' '.join(str(error).split())[:200]}; make it anew"
+            ) from error
+        if embedder is None:
+            embedder = SentenceTransformer(config["embedder"], revision=config["revision"], device=device)
+        index = cls(passages, vectors, embedder, config)
+        found = index.embed([PROBE])[0]
+        if found.shape != probe.shape or found @ probe < 0.999:
+            raise ValueError(
+                f"the index {source} was made by another embedder than this one; it was {config['embedder']}"
+            )
+        return index
+
+    def push_to_hub(
+        self, index_id: str, folder: str | Path, token: str | None = None, private: bool | None = None
+    ) -> None:
+        """Save in a folder and publish it.
+
+        Raises:
+            RuntimeError: in one line, when the Hub refuses or cannot be reached.
+        """
+        self.save_pretrained(folder)
+
+        def make() -> Any:
+            return HfApi(token=token).create_repo(index_id, private=private, exist_ok=True)
+
+        with_retries(make, f"making the repository {index_id}")
+        push_folder(Path(folder), index_id, "Index of passages", token=token)
+
+    def describe(self) -> str:
+        """The card of the index."""
+        chunking = self.config["chunking"]
+        metadata = ModelCardData(
+            library_name="hf_recipes",
+            license="other",
+            pipeline_tag="sentence-similarity",
+            base_model=None if Path(self.config["embedder"]).is_dir() else self.config["embedder"],
+            metrics=["recall"],
+            tags=["hf-recipes", "passage-index", "faiss"],
+        )
+        rows = [{"document": name, "digest of its text": digest} for name, digest in self.config["documents"].items()]
+        return f"""---
+{metadata.to_yaml()}
+---
+
+# Index of {len(self.passages):,} passages
+
+Passages of {len(rows)} documents (chunking `{chunking["kind"]}`, size {chunking["size"]}, overlap {chunking["overlap"]}) with vectors by
+`{self.config["embedder"]}`{f", revision `{self.config['revision']}`" if self.config["revision"] else ""}. Its search finds {self.config["recall"]:.1%} of the ten
+nearest passages.
+
+```python
+from hf_recipes import PassageIndex
+
+index = PassageIndex.from_pretrained("{UNNAMED}")
+for hit in index.search("YOUR QUESTION", k=5):
+    print(hit.score, hit.document, hit.start, hit.end, hit.text)
+```
+
+{markdown_table(rows)}
+
+The passages are text of these documents, whose licence holds for them.
+"""
+
+
+def cut_rows(documents: Sequence[Document], chunker: Callable[[str], list[tuple[int, int]]]) -> dict[str, list]:
+    """Rows of `TABLE`."""
+    rows: dict[str, list] = {name: [] for name in TABLE}
+    for document in documents:
+        for chunk in cut(document, chunker):
+            for name, value in {"document": document.name, **chunk._asdict()}.items():
+                rows[name].append(value)
+    return rows
+
+
+def rank(stages: dict[int, dict[str, float]], method: str) -> list[int]:
+    """Rows from the best to the worst, by the scores of the one method or by the ranks in both."""
+    if method != "hybrid":
+        return sorted(stages, key=lambda row: (-stages[row][method], row))
+    sums = dict.fromkeys(stages, 0.0)
+    for name in ("dense", "bm25"):
+        found = sorted((row for row in stages if name in stages[row]), key=lambda row: (-stages[row][name], row))
+        for place, row in enumerate(found, 1):
+            sums[row] += 1 / (RANK_CONSTANT + place)
+    for row, total in sums.items():
+        stages[row]["hybrid"] = total
+    return sorted(sums, key=lambda row: (-sums[row], row))
+
+
+def split_words(text: str) -> list[str]:
+    return regex.findall(r"[\p{L}\p{M}\p{N}]+", text.lower())
+
+
+def make_vectors(vectors: np.ndarray, factory: str) -> faiss.Index:
+    index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    graph = faiss.downcast_index(index)
+    if isinstance(graph, faiss.IndexHNSW):
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = 2 * BREADTH, BREADTH
+    if not index.is_trained:
+        index.train(vectors)
+    index.add(vectors)
+    return index
+
+
+def measure_recall(index: faiss.Index, vectors: np.ndarray, queries: int = 200, nearest: int = 10) -> float:
+    """Share of the exact nearest passages of some passages that a search finds; 1 for an exact index."""
+    if isinstance(faiss.downcast_index(index), faiss.IndexFlat):
+        return 1.0
+    drawn = vectors[np.random.default_rng(0).permutation(len(vectors))[:queries]]
+    nearest = min(nearest, len(vectors))
+    _, found = index.search(drawn, nearest)
+    _, exact = faiss.knn(drawn, vectors, nearest, metric=faiss.METRIC_INNER_PRODUCT)
+    return float(np.mean([len(set(ours) & set(theirs)) / nearest for ours, theirs in zip(found, exact)]))
+
+
+def commit_of(model: SentenceTransformer) -> str | None:
+    """The commit of a model that came from the Hub."""
+    return getattr(getattr(model[0], "auto_model", None), "config", None) and model[0].auto_model.config._commit_hash
