@@ -17,6 +17,7 @@ PUBLIC = {
     "PooledClassifier": "transfer_learning.modeling_pooled_classifier",
     "PooledClassifierConfig": "transfer_learning.configuration_pooled_classifier",
     "QuestionAnsweringPipeline": "question_answering.pipeline_question_answering",
+    "RagPipeline": "rag.pipeline",
     "SuperResolver": "super_resolution.modeling_super_resolver",
     "SuperResolverConfig": "super_resolution.configuration_super_resolver",
     "SuperResolutionPipeline": "super_resolution.pipeline_super_resolution",

@@ -108,6 +108,45 @@ def build_parser() -> argparse.ArgumentParser:
     answer.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     answer.set_defaults(call=answer_questions)
 
+    index = commands.add_parser(
+        "index",
+        help="make texts ready for questions",
+        description="Cut texts into passages, embed them and save the index; an index that is there takes what is new or changed.",
+        epilog="example: hf-recipes index book.txt --output outputs/book_index",
+    )
+    index.add_argument(
+        "texts", nargs="+", metavar="TEXT", help="files, folders or addresses of plain text, Markdown or HTML"
+    )
+    index.add_argument("--output", required=True, metavar="FOLDER", help="where the index is saved")
+    index.add_argument("--embedder", help="id or folder of a model of sentence-transformers")
+    index.add_argument("--chunking", help="characters, tokens, sentences, paragraphs, recursive, sliding or semantic")
+    index.add_argument("--size", type=at_least_one, help="of a passage, in the chunking's unit")
+    index.add_argument("--overlap", type=int, help="of two passages in a row")
+    index.add_argument("--device", default=None, help="cpu, cuda, ...")
+    index.set_defaults(call=index_texts)
+
+    ask = commands.add_parser(
+        "ask",
+        help="answer questions from an index of texts",
+        description="Answer questions from the passages of an index, with the places that the answer rests on.",
+        epilog='example: hf-recipes ask outputs/book_index "Who lives in the tower?" --reader outputs/question_answering_squad',
+    )
+    ask.add_argument("index", metavar="INDEX", help="folder of an index, or id on the Hub")
+    ask.add_argument("question", nargs="+")
+    ask.add_argument(
+        "--reader", required=True, help="folder or id of an extractive model, a chat model or an encoder-decoder"
+    )
+    ask.add_argument(
+        "--prompt", default="plain", help="of a model that writes: plain, quote, steps, cite, or a file of one's own"
+    )
+    ask.add_argument("--method", default="hybrid", choices=["dense", "bm25", "hybrid"], help="how passages are found")
+    ask.add_argument("--k", type=at_least_one, default=5, help="passages to read")
+    ask.add_argument("--least-score", type=float, default=0.0, help="below it nothing is answered")
+    ask.add_argument("--explain", action="store_true", help="show each stage: passages, scores, prompt, seconds")
+    ask.add_argument("--json", action="store_true", help="print one JSON object per question")
+    ask.add_argument("--device", default=None, help="cpu, cuda, ...")
+    ask.set_defaults(call=ask_index)
+
     study = commands.add_parser(
         "study",
         help="run the variants of a study over seeds and write its page",
@@ -415,6 +454,44 @@ def answer_questions(args: argparse.Namespace) -> int:
         if args.json:
             return json.dumps({"question": question, "answers": answers})
         return "\n".join(f"{each['score']:.3f} {each['start']}-{each['end']} {each['answer']}" for each in answers)
+
+    return print_each(args.question, ask)
+
+
+def index_texts(args: argparse.Namespace) -> int:
+    from . import PassageIndex
+    from .rag.documents import load_documents
+
+    silence_transformers()
+    documents = [document for source in args.texts for document in load_documents(source)]
+    given = {"embedder": args.embedder, "kind": args.chunking, "size": args.size, "overlap": args.overlap}
+    given = {name: value for name, value in given.items() if value is not None}
+    if (Path(args.output) / "config.json").exists():
+        index = PassageIndex.from_pretrained(args.output, device=args.device)
+        index.check_made_by(**given)
+        added, changed = index.update(documents)
+        print(f"{added} texts added, {changed} made anew, {len(documents) - added - changed} as they were")
+    else:
+        index = PassageIndex.build(documents, device=args.device, **given)
+    index.save_pretrained(args.output)
+    print(f"{args.output}: {len(index.passages)} passages of {len(index.config['documents'])} texts")
+    return 0
+
+
+def ask_index(args: argparse.Namespace) -> int:
+    from . import PassageIndex, RagPipeline
+    from .rag.readers import load_reader
+
+    silence_transformers()
+    index = PassageIndex.from_pretrained(args.index, device=args.device)
+    reader = load_reader(args.reader, args.prompt, args.device)
+    rag = RagPipeline(index, reader, k=args.k, method=args.method, least_score=args.least_score)
+
+    def ask(question: str) -> str:
+        answer = rag(question)
+        if args.json:
+            return json.dumps(answer.as_dict(), ensure_ascii=False)
+        return answer.explain() if args.explain else answer.show()
 
     return print_each(args.question, ask)
 

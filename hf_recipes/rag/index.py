@@ -170,6 +170,28 @@ class PassageIndex:
         del self.config["documents"][name]
         self.hidden |= {row for row, document in enumerate(self.passages["document"]) if document == name}
 
+    def update(self, documents: Sequence[Document]) -> tuple[int, int]:
+        """Take what is new or has changed, by the digests of the texts. Returns how many were added and how many made anew."""
+        known = dict(self.config["documents"])
+        changed = [each for each in documents if each.name in known and known[each.name] != each.digest]
+        new = [each for each in documents if each.name not in known]
+        for document in changed:
+            self.delete(document.name)
+        if changed or new:
+            self.add([*changed, *new])
+        return len(new), len(changed)
+
+    def check_made_by(
+        self, embedder: str | None = None, kind: str | None = None, size: int | None = None, overlap: int | None = None
+    ) -> None:
+        """Raises a `ValueError` where the index was made otherwise than is asked for; None is asked for nothing."""
+        made = {"embedder": self.config["embedder"], **self.config["chunking"]}
+        for name, value in {"embedder": embedder, "kind": kind, "size": size, "overlap": overlap}.items():
+            if value is not None and value != made[name]:
+                raise ValueError(
+                    f"the index was made with {name} {made[name]!r}, not {value!r}; save the other one in a folder of its own"
+                )
+
     def compact(self) -> None:
         """Forget the passages of deleted documents."""
         if not self.hidden:

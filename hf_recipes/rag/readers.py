@@ -1,0 +1,233 @@
+"""What makes an answer of a question and passages: a model that writes, or one that finds the span."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jinja2
+import regex
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+from transformers.generation.streamers import BaseStreamer
+
+from ..question_answering.pipeline_question_answering import QuestionAnsweringPipeline
+
+NOTHING = "The text does not say."
+PROMPTS = Path(__file__).with_name("prompts")
+BETWEEN = "\n\n"  # of passages that are read as one context
+
+
+class Reading(NamedTuple):
+    """What a reader says.
+
+    Args:
+        answer: its text; empty, or `NOTHING`, where it finds none.
+        score: how sure it is, 0 to 1.
+        cited: numbers of the passages that it names, and start and end of what it takes from each.
+        prompt: what it was asked, for those who want to see it.
+    """
+
+    answer: str
+    score: float
+    cited: list[tuple[int, int, int]]
+    prompt: str
+
+
+class Reader(Protocol):
+    def count(self, text: str) -> int:
+        """Tokens."""
+
+    def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
+        """The answer; what is written is shown piece by piece."""
+
+
+def load_reader(model: str, prompt: str = "plain", device: str | None = None) -> "ExtractiveReader | GenerativeReader":
+    """The reader that fits a model: one that finds spans, or one that writes.
+
+    Args:
+        model: id or folder.
+        prompt: of a model that writes.
+        device: where it runs.
+    """
+    config = AutoConfig.from_pretrained(model)
+    if any(name.endswith("ForQuestionAnswering") for name in config.architectures or []):
+        return ExtractiveReader(model, device)
+    return GenerativeReader(model, prompt, device=device)
+
+
+class ExtractiveReader:
+    """The likeliest span of all passages, by any extractive model.
+
+    Args:
+        model: id or folder.
+        device: where it runs.
+    """
+
+    def __init__(self, model: str, device: str | None = None):
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.pipeline = QuestionAnsweringPipeline(
+            model=AutoModelForQuestionAnswering.from_pretrained(model), tokenizer=self.tokenizer, device=device
+        )
+
+    def count(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
+        found = self.spans(question, passages, 1)
+        if not found:
+            return Reading("", 0.0, [], "")
+        number, start, end, score = found[0]
+        answer = passages[number][start:end]
+        if show:
+            show(answer)
+        return Reading(answer, score, [(number, start, end)], "")
+
+    def rerank(self, question: str, passages: Sequence[str]) -> list[float]:
+        """The probability of the likeliest span in each passage, among the spans of all of them."""
+        scores = [0.0] * len(passages)
+        for number, _, _, score in self.spans(question, passages, 5 * len(passages)):
+            scores[number] = max(scores[number], score)
+        return scores
+
+    def spans(self, question: str, passages: Sequence[str], number: int) -> list[tuple[int, int, int, float]]:
+        """Passage, start, end and probability, the likeliest first; spans that reach over the end of a passage are cut there."""
+        starts, length = [], 0
+        for passage in passages:
+            starts.append(length)
+            length += len(passage) + len(BETWEEN)
+        if not passages:
+            return []
+        answers = self.pipeline(question=question, context=BETWEEN.join(passages), top_k=number)
+        found = []
+        for answer in answers if isinstance(answers, list) else [answers]:
+            place = max(place for place, start in enumerate(starts) if start <= answer["start"])
+            start, end = answer["start"] - starts[place], min(answer["end"] - starts[place], len(passages[place]))
+            if start < end:
+                found.append((place, start, end, float(answer["score"])))
+        return found
+
+
+class GenerativeReader:
+    """An answer that a language model writes: any chat model, or any encoder-decoder.
+
+    The passages stand in the prompt as data: what looks like the marks around them is taken out of them, so that a passage cannot end
+    itself and speak in the prompt's own voice; nothing that a model writes is ever run.
+
+    Args:
+        model: id or folder.
+        prompt: name of a file in `prompts`, or the path of one's own.
+        most: tokens of an answer.
+        device: where it runs.
+
+    Raises:
+        FileNotFoundError: when there is no such prompt.
+    """
+
+    def __init__(self, model: str, prompt: str = "plain", most: int = 120, device: str | None = None):
+        self.template = load_prompt(prompt)
+        self.config = AutoConfig.from_pretrained(model)
+        kind = AutoModelForSeq2SeqLM if self.config.is_encoder_decoder else AutoModelForCausalLM
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.model = kind.from_pretrained(model).to(device or "cpu").eval()
+        self.most = most
+
+    def count(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
+        prompt = render(self.template, question, passages)
+        inputs = self.encode(prompt).to(self.model.device)
+        streamer = Shown(self.tokenizer, show, not self.config.is_encoder_decoder) if show else None
+        with torch.no_grad():
+            output = self.model.generate(
+                **inputs,
+                max_new_tokens=self.most,
+                do_sample=False,
+                streamer=streamer,
+                return_dict_in_generate=True,
+                output_scores=True,
+                pad_token_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id,
+            )
+        written = output.sequences[0][-len(output.scores) :]
+        logs = [torch.log_softmax(scores[0].float(), -1)[token] for scores, token in zip(output.scores, written)]
+        score = float(torch.stack(logs).mean().exp()) if logs else 0.0
+        text = self.tokenizer.decode(written, skip_special_tokens=True).strip()
+        return Reading(take_answer(text), score, find_citations(text, passages), prompt)
+
+    def encode(self, prompt: str) -> Any:
+        if self.tokenizer.chat_template:
+            messages = [{"role": "user", "content": prompt}]
+            return self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
+        return self.tokenizer(prompt, return_tensors="pt")
+
+
+class Shown(BaseStreamer):
+    """Hands on what is written, word by word."""
+
+    def __init__(self, tokenizer: Any, show: Callable[[str], None], skip_prompt: bool):
+        self.tokenizer, self.show, self.skip = tokenizer, show, skip_prompt
+        self.tokens: list[int] = []
+        self.shown = 0
+
+    def put(self, value: torch.Tensor) -> None:
+        if self.skip:  # the first that it is given is the prompt
+            self.skip = False
+            return
+        self.tokens += value.flatten().tolist()
+        text = self.tokenizer.decode(self.tokens, skip_special_tokens=True)
+        if not text.endswith("\ufffd"):  # a letter of several tokens may not be whole
+            self.show(text[self.shown :])
+            self.shown = len(text)
+
+    def end(self) -> None:
+        self.show("\n")
+
+
+def load_prompt(name: str) -> jinja2.Template:
+    """A prompt by the name of its file, or one's own by its path."""
+    file = Path(name) if name.endswith(".jinja") else PROMPTS / f"{name}.jinja"
+    if not file.is_file():
+        names = ", ".join(sorted(path.stem for path in PROMPTS.glob("*.jinja")))
+        raise FileNotFoundError(
+            f"there is no prompt {name}; there are {names}, or give the path of a file that ends in .jinja"
+        )
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(file.read_text())
+
+
+def render(template: jinja2.Template, question: str, passages: Sequence[str]) -> str:
+    """The prompt. Marks of passages are taken out of the passages and of the question."""
+    clean = [
+        regex.sub(r"<\s*/?\s*passage\b[^>]*>?", "", text, flags=regex.IGNORECASE).strip()
+        for text in (question, *passages)
+    ]
+    return template.render(question=clean[0], passages=clean[1:], nothing=NOTHING)
+
+
+def take_answer(text: str) -> str:
+    """What stands after the last `Answer:`, or all of it; numbers of passages are left out."""
+    answer = regex.split(r"(?im)^\W*answer\s*:", text)[-1]
+    return " ".join(regex.sub(r"\s*\[\d+\]", "", answer).split())
+
+
+def find_citations(text: str, passages: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Passages that are named by their numbers, and places of what is quoted word for word."""
+    cited = [
+        (number, 0, len(passages[number]))
+        for number in dict.fromkeys(int(match) - 1 for match in regex.findall(r"\[(\d+)\]", text))
+        if 0 <= number < len(passages)
+    ]
+    for quote in regex.findall(r"[\"“]([^\"”]{8,})[\"”]", text):
+        for number, passage in enumerate(passages):
+            start = passage.find(quote)
+            if start >= 0:
+                cited.append((number, start, start + len(quote)))
+                break
+    return cited
