@@ -78,6 +78,28 @@ def push_folder(
     return with_retries(push, f"pushing {model_id} from {folder}")
 
 
+def publish_folder(
+    folder: Path,
+    model_id: str,
+    message: str,
+    *,
+    leave_out: Sequence[str] = (),
+    token: str | None = None,
+    private: bool | None = None,
+) -> None:
+    """`push_folder` to a repository that is made if it is not there.
+
+    Raises:
+        RuntimeError: in one line, when the Hub refuses or cannot be reached.
+    """
+
+    def make() -> Any:
+        return HfApi(token=token).create_repo(model_id, private=private, exist_ok=True)
+
+    with_retries(make, f"making the repository {model_id}")
+    push_folder(folder, model_id, message, leave_out=leave_out, token=token)
+
+
 def http_status(error: Exception) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 

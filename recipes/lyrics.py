@@ -33,10 +33,10 @@ from hf_recipes.lyrics.vectors import (
     UNKNOWN_WORDS,
     WordVectors,
     document_weights,
-    push_vectors,
     train_vectors,
 )
 from hf_recipes.lyrics.words import make_tokenizer
+from hf_recipes.publishing import publish_folder
 from hf_recipes.run import launch, run, run_settings
 from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
 
@@ -164,7 +164,10 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
     )
     results = run(trainer, recipe, splits["test"], report)
     if args.push_to_hub and recipe.hub_vectors_id and trainer.is_world_process_zero():
-        push_vectors(folder, recipe.hub_vectors_id, token=args.hub_token, private=args.hub_private_repo)
+        publish_folder(
+            folder, recipe.hub_vectors_id, "Word vectors", leave_out=[SETTINGS_FILE], token=args.hub_token,
+            private=args.hub_private_repo,
+        )  # fmt: skip
     return results
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import safetensors.numpy
 from gensim.models import KeyedVectors, Word2Vec
 from gensim.models.callbacks import CallbackAny2Vec
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import snapshot_download
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm.auto import tqdm
 
 from ..checkpoints import write_json
-from ..publishing import push_folder, with_retries
 from .words import make_tokenizer
 
 VECTORS_FILE, WORDS_FILE = "model.safetensors", "words.json"
@@ -79,20 +78,6 @@ class WordVectors(NamedTuple):
         return SentenceTransformer(
             modules=[StaticEmbedding(tokenizer, np.concatenate([nothing, self.vectors]))], device="cpu"
         )
-
-
-def push_vectors(folder: Path, model_id: str, token: str | None = None, private: bool | None = None) -> None:
-    """Publish saved vectors with the card beside them, so that `SentenceTransformer(model_id)` loads them.
-
-    Raises:
-        RuntimeError: in one line, when the Hub refuses or cannot be reached.
-    """
-
-    def make() -> Any:
-        return HfApi(token=token).create_repo(model_id, private=private, exist_ok=True)
-
-    with_retries(make, f"making the repository {model_id}")
-    push_folder(folder, model_id, "Word vectors", leave_out=["settings.json"], token=token)
 
 
 class Progress(CallbackAny2Vec):

@@ -14,12 +14,12 @@ from datasets.exceptions import DatasetGenerationError
 from gensim.corpora import Dictionary
 from gensim.models import LuceneBM25Model
 from gensim.similarities import SparseMatrixSimilarity
-from huggingface_hub import HfApi, ModelCardData, snapshot_download
+from huggingface_hub import ModelCardData, snapshot_download
 from sentence_transformers import SentenceTransformer
 
 from ..checkpoints import write_json
 from ..model_card import UNNAMED, markdown_table
-from ..publishing import push_folder, with_retries
+from ..publishing import publish_folder
 from .chunking import cut, make_chunker
 from .documents import Document
 
@@ -385,12 +385,7 @@ class PassageIndex:
             RuntimeError: in one line, when the Hub refuses or cannot be reached.
         """
         self.save_pretrained(folder)
-
-        def make() -> Any:
-            return HfApi(token=token).create_repo(index_id, private=private, exist_ok=True)
-
-        with_retries(make, f"making the repository {index_id}")
-        push_folder(Path(folder), index_id, "Index of passages", token=token)
+        publish_folder(Path(folder), index_id, "Index of passages", token=token, private=private)
 
     def describe(self) -> str:
         """The card of the index."""
