@@ -134,7 +134,6 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         if read_json(folder / SETTINGS_FILE) != settings:  # a run that was killed goes on with those that it has
             vectors = fit(songs.splits["train"]["words"][:])
             vectors.save(folder)
-            write_vectors_card(folder, recipe, songs, vectors, args.seed)
             write_json(folder / SETTINGS_FILE, settings)
     vectors = WordVectors.from_pretrained(folder)
     lexicon = read_lexicon(recipe.lexicon) if recipe.lexicon else None
@@ -164,6 +163,7 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
     )
     results = run(trainer, recipe, splits["test"], report)
     if args.push_to_hub and recipe.hub_vectors_id and trainer.is_world_process_zero():
+        write_vectors_card(folder, recipe, songs, vectors, args.seed)
         publish_folder(
             folder, recipe.hub_vectors_id, "Word vectors", leave_out=[SETTINGS_FILE], token=args.hub_token,
             private=args.hub_private_repo,

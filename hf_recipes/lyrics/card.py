@@ -136,7 +136,6 @@ def cite(recipe: Any) -> str:
 
 def write_vectors_card(folder: Path, recipe: Any, songs: LoadedSongs, vectors: WordVectors, seed: int) -> None:
     """`README.md` in the folder of word vectors."""
-    folder.mkdir(parents=True, exist_ok=True)
     data = describe_data(recipe, KNOWN_DATA)
     metadata = ModelCardData(
         library_name="sentence-transformers",

@@ -67,8 +67,8 @@ class PassageIndex:
         passages: rows of `TABLE`.
         vectors: of FAISS, inner products of vectors of length one, a row for each passage.
         embedder: gives vectors of passages and questions, with its own prompts for each where it has them.
-        config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `documents` (name to digest) and `recall`
-            (share of the exact ten nearest that the graph finds; 1 for an exact index).
+        config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `documents` (name to digest), `factory` (of
+            FAISS) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
     """
 
     def __init__(self, passages: Dataset, vectors: faiss.Index, embedder: SentenceTransformer, config: dict[str, Any]):
@@ -148,8 +148,8 @@ class PassageIndex:
             [np.asarray(batch["vector"], np.float32) for batch in embedded.with_format("numpy").iter(4096)]
         )
         if self.vectors is None:
-            factory = factory or ("Flat" if len(vectors) <= EXACT_UP_TO else GRAPH)
-            self.vectors = make_vectors(vectors, factory)
+            self.config["factory"] = factory or ("Flat" if len(vectors) <= EXACT_UP_TO else GRAPH)
+            self.vectors = make_vectors(vectors, self.config["factory"])
             self.config["recall"] = measure_recall(self.vectors, vectors)
         else:
             # what is mapped from a file cannot grow
@@ -198,8 +198,7 @@ class PassageIndex:
             return
         kept = [row for row in range(len(self.passages)) if row not in self.hidden]
         vectors = self.vectors.reconstruct_n(0, self.vectors.ntotal)[kept]
-        flat = isinstance(faiss.downcast_index(self.vectors), faiss.IndexFlat)
-        self.vectors = make_vectors(vectors, "Flat" if flat else GRAPH)
+        self.vectors = make_vectors(vectors, self.config["factory"])
         self.passages, self.hidden = self.passages.select(kept), set()
         self.__dict__.pop("words", None)
 
@@ -242,11 +241,14 @@ class PassageIndex:
         if not question.strip() or k < 1:
             raise ValueError("a search needs a question and a k of 1 or more")
         wanted = max(pool, k) if method == "hybrid" or rerank or relevance is not None else k
+        query = None if method == "bm25" and relevance is None else self.embed_question(question)
         stages: dict[int, dict[str, float]] = {}
-        for name, find in (("dense", self.find_by_vectors), ("bm25", self.find_by_words)):
-            if method in (name, "hybrid"):
-                for row, score in find(question, wanted):
-                    stages.setdefault(row, {})[name] = score
+        if method != "bm25":
+            for row, score in self.find_by_vectors(query, wanted):
+                stages[row] = {"dense": score}
+        if method != "dense":
+            for row, score in self.find_by_words(question, wanted):
+                stages.setdefault(row, {})["bm25"] = score
         ordered = rank(stages, method)
         if rerank is not None and ordered:
             ordered = ordered[:wanted]
@@ -254,12 +256,15 @@ class PassageIndex:
                 stages[row]["rerank"] = float(score)
             ordered = sorted(ordered, key=lambda row: -stages[row]["rerank"])
         if relevance is not None and ordered:
-            ordered = self.spread(question, ordered[:wanted], k, relevance, stages)
+            ordered = self.spread(query, ordered[:wanted], k, relevance, stages)
         return [self.hit(row, stages[row]) for row in ordered[:k]]
 
-    def find_by_vectors(self, question: str, number: int) -> list[tuple[int, float]]:
-        query = self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)
-        scores, rows = self.vectors.search(query, min(number, self.vectors.ntotal), params=self.parameters())
+    def embed_question(self, question: str) -> np.ndarray:
+        """float32 `(size,)`, of length one."""
+        return self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)[0]
+
+    def find_by_vectors(self, query: np.ndarray, number: int) -> list[tuple[int, float]]:
+        scores, rows = self.vectors.search(query[None], min(number, self.vectors.ntotal), params=self.parameters())
         return [(int(row), float(score)) for row, score in zip(rows[0], scores[0]) if row >= 0]
 
     def parameters(self) -> faiss.SearchParameters | None:
@@ -293,11 +298,10 @@ class PassageIndex:
         return dictionary, similarity
 
     def spread(
-        self, question: str, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
+        self, query: np.ndarray, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
     ) -> list[int]:
         """The rows in the order in which each is the best of relevance and novelty."""
         vectors = np.stack([self.vectors.reconstruct(row) for row in rows])
-        query = self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)[0]
         near, chosen = vectors @ query, []
         while len(chosen) < min(k, len(rows)):
             left = [place for place in range(len(rows)) if place not in chosen]
