@@ -39,6 +39,12 @@ class CifarArguments(DatasetArguments):
     )
     test_share: float = field(default=0.2, metadata={"help": "The same for the test, where data have no test split."})
     train_fraction: float = field(default=1.0, metadata={"help": "Share of the other training images to train on."})
+    train_on_validation: bool = field(
+        default=False,
+        metadata={
+            "help": "Train on the validation images too, after they have chosen everything; with --eval_strategy no."
+        },
+    )
     architecture: Literal["fully_connected", "cnn", "fast_cnn"] = field(
         default="fast_cnn", metadata={"help": "The network."}
     )
@@ -84,6 +90,8 @@ class CifarArguments(DatasetArguments):
 def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
     check_options(recipe)
+    if recipe.train_on_validation and args.eval_strategy != "no":
+        raise ValueError("--train_on_validation leaves nothing to validate on: give --eval_strategy no with it")
     processor = make_processor(recipe.image_size)
     with args.main_process_first():
         images = load_images(
@@ -95,6 +103,7 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
             validation_share=recipe.validation_share,
             test_share=recipe.test_share,
             train_fraction=recipe.train_fraction,
+            train_on_validation=recipe.train_on_validation,
             seed=args.seed,
         )
     train, test = images.splits["train"], images.splits["test"]
@@ -164,7 +173,7 @@ def make_trainer(
         args=args,
         card=make_card(recipe, args.weight_average, images.image_format, images.tested_on),
         train_dataset=images.splits["train"],
-        eval_dataset=images.splits["validation"],
+        eval_dataset=images.splits.get("validation"),
         data_collator=collator,
         processing_class=processor,
         compute_metrics=compute_metrics,

@@ -122,6 +122,8 @@ def describe_training(recipe: Any) -> str:
     ]
     parts = [part for part in parts if part]
     text = f" Trained with {', '.join(parts)}." if parts else " Trained without augmentation of the images."
+    if recipe.train_on_validation:
+        text += " The images that validated while its settings were chosen train as well."
     if recipe.small_size:
         text += f" The first {recipe.small_until:.0%} of the training saw the images at {recipe.small_size} pixels."
     if recipe.pixel_permutation is not None:

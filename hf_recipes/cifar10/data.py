@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
@@ -28,6 +28,7 @@ DECODED = Features({"pixels": Value("binary"), "label": Value("int64"), "index":
 
 class LoadedImages(NamedTuple):
     """Decoded splits `train`, `validation` and `test`, each with the columns `DECODED`; `index` is the row in the data set.
+    There is no `validation` where its images train.
 
     Args:
         splits: by name.
@@ -57,6 +58,7 @@ def load_images(
     validation_share: float = 0.1,
     test_share: float = 0.2,
     train_fraction: float = 1.0,
+    train_on_validation: bool = False,
     seed: int = 0,
 ) -> LoadedImages:
     """Images of any data set that has a column of images and one of classes.
@@ -71,6 +73,7 @@ def load_images(
         test_share: of the training images of every class, drawn by `seed` to test, where the data set has neither a test
             split with labels nor a validation split that can be the test.
         train_fraction: share of the other images of every class that train, one at least.
+        train_on_validation: the validation images train as well.
         seed: of the draws.
 
     Raises:
@@ -99,6 +102,8 @@ def load_images(
     for name, split in splits.items():
         if not len(split):
             raise ValueError(f"no image is left for {name}: {dataset} is too small for the shares that are asked for")
+    if train_on_validation:
+        splits["train"] = concatenate_datasets([splits["train"], splits.pop("validation")])
     return LoadedImages(splits, names, image_format, tested_on)
 
 

@@ -41,6 +41,16 @@ def test_a_share_of_every_class_trains_and_the_validation_stays(shapes):
     assert part["validation"]["pixels"] == whole["validation"]["pixels"]
 
 
+def test_the_validation_images_may_train_in_the_end(shapes):
+    splits, *_ = load_images(str(shapes), make_processor(16))
+    everything, *_ = load_images(str(shapes), make_processor(16), train_on_validation=True)
+    assert "validation" not in everything
+    assert sorted(everything["train"]["pixels"]) == sorted(
+        pixels for name in ("train", "validation") for pixels in splits[name]["pixels"]
+    )
+    assert everything["test"]["pixels"] == splits["test"]["pixels"]
+
+
 def test_batches_are_what_the_processor_makes_of_the_images(shapes):
     processor = make_processor(16)
     splits, *_ = load_images(str(shapes), processor, validation_share=0.15)

@@ -55,6 +55,14 @@ def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
             run_shapes(tmp_path / "other", small_size=12, **changes)
 
 
+def test_everything_may_train_in_the_end(run_shapes, tmp_path):
+    with pytest.raises(ValueError, match="give --eval_strategy no"):
+        run_shapes(tmp_path / "asked", train_on_validation=True)
+    results = run_shapes(tmp_path / "run", train_on_validation=True, eval_strategy="no", num_train_epochs=1)
+    assert results["train_examples"] == 60 and "eval_accuracy" not in results and "test_accuracy" in results
+    assert "validated while its settings were chosen train as well" in (tmp_path / "run" / "README.md").read_text()
+
+
 def test_a_batch_larger_than_the_data_is_an_error_and_no_model(run_shapes, tmp_path):
     with pytest.raises(ValueError, match=r"no step: .* 51 training examples are fewer than a batch of 64"):
         run_shapes(tmp_path, per_device_train_batch_size=64)
