@@ -16,7 +16,7 @@ import numpy as np
 from gensim.models import Word2Vec
 from pairs import peak_memory, show
 
-from hf_recipes.lyrics.vectors import train_vectors
+from hf_recipes.word_vectors import train_vectors
 
 PAIRS, SONGS, WORDS_A_SONG, VOCABULARY = 5, 4000, 60, 5000
 EPOCHS, SIZE, WINDOW, MIN_COUNT = 3, 100, 10, 3

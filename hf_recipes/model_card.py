@@ -44,6 +44,7 @@ class CardInfo:
         citation: of the method, BibTeX or plain.
         license: of the weights.
         pipeline_tag: the Hub's own category, where it has one for the task.
+        library_name: of what loads the model.
         base_model: id of the model that was fine-tuned.
     """
 
@@ -65,6 +66,7 @@ class CardInfo:
     measured_on: dict[str, str] = field(default_factory=dict)
     license: str = "apache-2.0"
     pipeline_tag: str | None = None
+    library_name: str = "transformers"
     base_model: str | None = None
     tags: list[str] = field(default_factory=list)
 
@@ -122,7 +124,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
     revision = (info.dataset_revision or hub_revision(trainer.train_dataset)) if info.dataset_id else None
     data = ModelCardData(
-        library_name="transformers",
+        library_name=info.library_name,
         license=info.license,
         pipeline_tag=info.pipeline_tag,
         base_model=info.base_model,

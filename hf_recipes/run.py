@@ -106,12 +106,16 @@ def run(
     return results
 
 
-def launch(main: Callable[[Any, RecipeTrainingArguments], Any], recipe_class: type) -> Any:
+def launch(
+    main: Callable[[Any, RecipeTrainingArguments], Any],
+    recipe_class: type,
+    args_class: type[RecipeTrainingArguments] = RecipeTrainingArguments,
+) -> Any:
     """Parse the command line, run a recipe's `main`, and end on a failure that the user can mend with one line.
 
     `--log_level debug` shows the traceback as well.
     """
-    recipe, args = RecipeParser((recipe_class, RecipeTrainingArguments), description=recipe_class.__doc__).parse()
+    recipe, args = RecipeParser((recipe_class, args_class), description=recipe_class.__doc__).parse()
     keep_freed_memory()
     logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
     logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)

@@ -29,16 +29,16 @@ from hf_recipes.lyrics.training import (
     number_words,
     reduce_batch,
 )
-from hf_recipes.lyrics.vectors import (
+from hf_recipes.publishing import publish_folder
+from hf_recipes.run import launch, run, run_settings
+from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
+from hf_recipes.word_vectors import (
     UNKNOWN_WORDS,
     WordVectors,
     document_weights,
     train_vectors,
 )
-from hf_recipes.lyrics.words import make_tokenizer
-from hf_recipes.publishing import publish_folder
-from hf_recipes.run import launch, run, run_settings
-from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
+from hf_recipes.words import make_tokenizer
 
 VECTORS = "_word_vectors"  # in the folder of the run; what begins with _ is not published with the classifier
 

@@ -89,8 +89,10 @@ def make_parser(module):
     """The parser of a recipe's own arguments and the training's."""
     from hf_recipes.arguments import DatasetArguments, RecipeParser, RecipeTrainingArguments
 
-    (own,) = (each for each in vars(module).values() if isinstance(each, type) and DatasetArguments in each.__bases__)
-    return RecipeParser((own, RecipeTrainingArguments))
+    classes = [each for each in vars(module).values() if isinstance(each, type)]
+    (own,) = (each for each in classes if DatasetArguments in each.__bases__)
+    (args,) = (each for each in classes if issubclass(each, RecipeTrainingArguments))
+    return RecipeParser((own, args))
 
 
 def run_recipe(module, **values):

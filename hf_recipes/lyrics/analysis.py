@@ -13,11 +13,11 @@ from ..classification import accuracy_by_class, confused_pairs, plot_confusion
 from ..figures import new_figure, plot_predicted
 from ..intervals import interval, parts_of, quotient, resample
 from ..model_card import Report, Section
+from ..word_vectors import WordVectors
 from .baselines import MARGINS, NOTHING, fit_baselines
 from .data import LoadedSongs
 from .metrics import ClassScores, ValueScores
 from .semantics import marking_words
-from .vectors import WordVectors
 from .word_report import TrainVectors, describe_words
 
 # whose scores are kept by song, for paired comparisons

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 
-from .vectors import WordVectors, document_weights, mean_vectors
+from ..word_vectors import WordVectors, document_weights, mean_vectors
 
 PENALTIES = np.logspace(-3, 3, 7)
 COSTS = np.logspace(-3, 1, 5)  # of linear SVMs, which take long to fit at higher ones

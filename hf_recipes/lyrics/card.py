@@ -6,10 +6,10 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from ..model_card import UNNAMED, CardInfo, describe_data, markdown_table
+from ..word_vectors import WordVectors
 from .data import LoadedSongs
 from .metrics import CLASS_METRICS, VALUE_METRICS
 from .semantics import intrinsic_scores, neighbours
-from .vectors import WordVectors
 
 # last part of a folder or id -> its name, source and licence
 KNOWN_DATA = {

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ..loading import encode_labels, hub_revision, load_splits
-from .words import add_words, learn_phrases
+from ..words import add_words, learn_phrases
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..word_vectors import WordVectors
 from .metrics import ValueScores
-from .vectors import WordVectors
 
 VADER = "vader"
 FOLDS = 5

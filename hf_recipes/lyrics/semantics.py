@@ -12,8 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 from ..figures import INK, PALETTE, new_figure
+from ..word_vectors import WordVectors
 from .metrics import rank_correlation
-from .vectors import WordVectors
 
 # pairs of words whose likeness people have judged, in files that gensim ships (Finkelstein et al. 2002; Hill et al. 2015)
 JUDGED_PAIRS = {"WordSim-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..model_card import Section
+from ..word_vectors import UNKNOWN_WORDS, WordVectors
 from .data import LoadedSongs
 from .lexicon import score_words
 from .modeling_word_vectors import WordVectorForSequenceClassification
@@ -18,7 +19,6 @@ from .semantics import (
     plot_map,
     shifted_words,
 )
-from .vectors import UNKNOWN_WORDS, WordVectors
 
 TrainVectors = Callable[[Sequence[Sequence[str]]], WordVectors]
 COMMON = 500  # words, the commonest, among which the surprising ones are looked for

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..answers import normalize, score_answer, score_answers
 from ..figures import ACCENT, INK, MUTED, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section
 from .data import LoadedQuestions, number_articles
-from .metrics import normalize, score_answer, score_answers
 from .sensitivity import ask_again, sentence_around
 from .windows import Answers, join_windows, probabilities
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from ..answers import METRICS
 from ..model_card import CardInfo, describe_data
 from .data import LoadedQuestions
-from .metrics import METRICS
 
 # last part of a folder or id -> its name, source and licence
 KNOWN_DATA = {

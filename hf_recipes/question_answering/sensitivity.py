@@ -10,9 +10,9 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
+from ..answers import score_answers
 from ..pretrained import longest_window
 from .data import FEATURES
-from .metrics import score_answers
 from .windows import join_windows, make_windows
 
 SIZES = ((128, 32), (192, 64), (256, 64), (384, 128), (512, 128))

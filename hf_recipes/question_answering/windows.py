@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerFast
 
-from .metrics import AnswerScores
+from ..answers import AnswerScores
 from .pipeline_question_answering import KEPT, MAX_ANSWER, best_spans, encode_pairs, score_spans, spans_of, trim
 
 logger = logging.getLogger(__name__)

@@ -8,18 +8,15 @@ from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
-import regex
 from datasets import Dataset, Features, Value, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
-from gensim.corpora import Dictionary
-from gensim.models import LuceneBM25Model
-from gensim.similarities import SparseMatrixSimilarity
 from huggingface_hub import ModelCardData, snapshot_download
 from sentence_transformers import SentenceTransformer
 
 from ..checkpoints import write_json
 from ..model_card import UNNAMED, markdown_table
 from ..publishing import publish_folder
+from .bm25 import Bm25
 from .chunking import cut, make_chunker
 from .documents import Document
 
@@ -276,26 +273,15 @@ class PassageIndex:
         return faiss.SearchParameters(sel=visible)
 
     def find_by_words(self, question: str, number: int) -> list[tuple[int, float]]:
-        dictionary, similarity = self.words
-        scores = similarity[dictionary.doc2bow(split_words(question))]
+        scores = self.words.scores(question)
         scores[sorted(self.hidden)] = 0
         best = np.argsort(-scores, kind="stable")[:number]
         return [(int(row), float(scores[row])) for row in best if scores[row] > 0]
 
     @functools.cached_property
-    def words(self) -> tuple[Dictionary, SparseMatrixSimilarity]:
-        """What BM25 needs, made when it is first asked for."""
-        texts = [split_words(text) for text in self.passages["text"]]
-        dictionary = Dictionary(texts)
-        model = LuceneBM25Model(dictionary=dictionary)
-        similarity = SparseMatrixSimilarity(
-            model[[dictionary.doc2bow(words) for words in texts]],
-            num_docs=len(texts),
-            num_terms=len(dictionary),
-            normalize_queries=False,
-            normalize_documents=False,
-        )
-        return dictionary, similarity
+    def words(self) -> Bm25:
+        """What a search by words needs, made when it is first asked for."""
+        return Bm25(self.passages["text"])
 
     def spread(
         self, query: np.ndarray, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
@@ -449,10 +435,6 @@ def rank(stages: dict[int, dict[str, float]], method: str) -> list[int]:
     for row, total in sums.items():
         stages[row]["hybrid"] = total
     return sorted(sums, key=lambda row: (-sums[row], row))
-
-
-def split_words(text: str) -> list[str]:
-    return regex.findall(r"[\p{L}\p{M}\p{N}]+", text.lower())
 
 
 def make_vectors(vectors: np.ndarray, factory: str) -> faiss.Index:

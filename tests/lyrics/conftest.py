@@ -9,7 +9,7 @@ from lyrics_rows import make_songs, save_songs
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel
 
-from hf_recipes.lyrics.words import make_tokenizer
+from hf_recipes.words import make_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from conftest import load_recipe, run_python, run_recipe
 
 from hf_recipes.lyrics.data import load_songs
-from hf_recipes.lyrics.words import learn_phrases
+from hf_recipes.words import learn_phrases
 
 pytestmark = pytest.mark.hub
 
@@ -15,7 +15,7 @@ SONGS = "local/tcc-ceds-1000"
 VECTORS = f"""
 import json
 from hf_recipes.lyrics.data import load_songs
-from hf_recipes.lyrics.vectors import train_vectors
+from hf_recipes.word_vectors import train_vectors
 songs = load_songs({SONGS!r}, label_column="genre")
 vectors = train_vectors(songs.splits["train"]["words"][:], size=20, epochs=2, seed=3)
 print(json.dumps([vectors.words[:50], vectors.vectors[:50].tolist()]))

@@ -12,7 +12,7 @@ from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
 from hf_recipes.lyrics.data import load_songs
 from hf_recipes.lyrics.metrics import ClassScores, ValueScores
-from hf_recipes.lyrics.vectors import WordVectors, mean_vectors
+from hf_recipes.word_vectors import WordVectors, mean_vectors
 
 TEXT = "old road and wave sail tide gull night"
 

@@ -9,8 +9,8 @@ from gensim.test.utils import datapath
 from hf_recipes.lyrics.data import LoadedSongs
 from hf_recipes.lyrics.lexicon import read_lexicon, score_words
 from hf_recipes.lyrics.semantics import align, cluster_words, intrinsic_scores, marking_words, shifted_words
-from hf_recipes.lyrics.vectors import WordVectors, train_vectors
 from hf_recipes.lyrics.word_report import describe_shifts
+from hf_recipes.word_vectors import WordVectors, train_vectors
 
 
 def make_vectors(number: int = 200, size: int = 6, seed: int = 0) -> WordVectors:

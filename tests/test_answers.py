@@ -1,6 +1,6 @@
 import pytest
 
-from hf_recipes.question_answering.metrics import AnswerScores, f1_of_words, normalize, score_answer
+from hf_recipes.answers import AnswerScores, f1_of_words, normalize, score_answer
 
 
 def test_texts_are_normalised_as_squads_script_does():

@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm.auto import tqdm
 
-from ..checkpoints import write_json
+from .checkpoints import write_json
 from .words import make_tokenizer
 
 VECTORS_FILE, WORDS_FILE = "model.safetensors", "words.json"

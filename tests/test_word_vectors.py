@@ -5,8 +5,8 @@ from gensim.models import Word2Vec
 from sentence_transformers import SentenceTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hf_recipes.lyrics.vectors import WordVectors, document_weights, mean_vectors, train_vectors
-from hf_recipes.lyrics.words import add_words, learn_phrases, make_tokenizer, split_words
+from hf_recipes.word_vectors import WordVectors, document_weights, mean_vectors, train_vectors
+from hf_recipes.words import add_words, learn_phrases, make_tokenizer, split_words
 
 DOCUMENTS = [["a", "b", "c", "a"], ["b", "c", "d"], ["a", "d", "d", "e"]] * 20
 
