@@ -52,7 +52,7 @@ def plot_accuracy_by_class(confusion: np.ndarray, names: list[str]):
     precisions = [np.nan if row["precision"] is None else row["precision"] for row in rows]
     axis.scatter(precisions, places, color=INK, s=16, zorder=3, label="precision")
     axis.set_yticks(places, [row["class"] for row in rows])
-    axis.set(xlim=(0, 1), ylim=(places[-1] - 0.6, 0.6), xlabel="share of images")
+    axis.set(xlim=(0, 1), ylim=(places[-1] - 0.6, 0.6), xlabel="share")
     axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 

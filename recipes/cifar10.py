@@ -115,6 +115,11 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
 def check_options(recipe: CifarArguments) -> None:
     """Raises a `ValueError` that names the option."""
     side = recipe.image_size
+    small = (
+        2 ** len(recipe.widths or (0, 0, 0)) + (recipe.whitening or 2) - 1
+    )  # what the blocks of fast_cnn halve to one pixel
+    if recipe.architecture == "fast_cnn" and 0 < recipe.small_size < small:
+        raise ValueError(f"--small_size is {recipe.small_size}; the network halves it to nothing below {small}")
     for name, least, most in (
         ("image_size", 1, 4096),
         ("translate", 0, side - 1),

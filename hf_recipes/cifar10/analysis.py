@@ -60,7 +60,8 @@ def analyse(trainer, predictions, train: Dataset, test: Dataset, names: list[str
     same_views = "" if trainer.model.config.test_time_augmentation == "none" else ", both with test-time augmentation"
     report.sections = [
         Section(
-            "Cost", f"{flops:,} floating-point operations an image, a multiplication and an addition counted as two."
+            "Cost",
+            f"{flops:,} floating-point operations an image in convolutions and linear layers, a multiplication and an addition counted as two.",
         ),
         Section(
             "Training against test accuracy",
@@ -99,7 +100,8 @@ def accuracy_on(trainer, split: Dataset) -> float:
 
 
 def count_flops(model: CifarClassifier) -> int:
-    """Floating-point operations to classify one image in all its views, a multiplication and an addition counted as two."""
+    """Floating-point operations of convolutions and linear layers to classify one image in all its views, a multiplication and an addition
+    counted as two."""
     image = torch.zeros(1, model.config.num_channels, *model.config.image_size, device=model.device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(image)

@@ -27,7 +27,7 @@ TEST_TIME_AUGMENTATION = {
 CITATIONS = {
     "fully_connected": "",
     "cnn": "Simonyan and Zisserman 2015 (VGG)",
-    "fast_cnn": "Page, How to train your ResNet, 2018 (whitening by a frozen convolution, the triangular schedule); Jordan, 94% on "
+    "fast_cnn": "Page, How to train your ResNet, 2018 (whitening by a frozen convolution, the schedule that rises and falls); Jordan, 94% on "
     "CIFAR-10 in 3.29 seconds on a single GPU, 2024 (the network); Zagoruyko and Komodakis 2017 (a start at the identity); Ioffe and "
     "Szegedy 2015 (batch norm)",
 }
@@ -69,7 +69,8 @@ def make_card(recipe: Any, weight_average: float, image_format: str | None, test
             "Probabilities are not calibrated.",
             *(
                 [
-                    "Published accuracies are on the original images; JPEG blurs and blocks images as small as these, so these are lower."
+                    "Published accuracies are on the original images, which are what the address below and the Hub give out; JPEG blurs and blocks "
+                    "images as small as these, so these are lower."
                 ]
                 if re_encoded
                 else []
@@ -90,7 +91,7 @@ def cite(recipe: Any, weight_average: float, is_cifar: bool) -> str:
         recipe.architecture == "fully_connected" and recipe.whitening and "Lin, Memisevic and Konda 2015 (whitening)",
         recipe.residual and "He et al. 2016 (residual)",
         recipe.dropout and "Srivastava et al. 2014 (dropout)",
-        recipe.flip == "alternating" and recipe.architecture != "fast_cnn" and "Jordan 2024 (alternating flip)",
+        recipe.flip == "alternating" and "Jordan 2024 (alternating flip)",
         recipe.cutout and "DeVries and Taylor 2017 (cutout)",
         recipe.mixup and "Zhang et al. 2018 (mixup)",
         recipe.label_smoothing and "Szegedy et al. 2016 (label smoothing)",

@@ -33,7 +33,7 @@ class LoadedImages(NamedTuple):
     Args:
         splits: by name.
         names: of the classes.
-        image_format: of the images' files ("PNG", "JPEG", ...).
+        image_format: of the images' files, such as "PNG" or "JPEG (quality 75)"; None where they are no files.
         tested_on: what the test split is where the data set has none of its own, else None.
     """
 

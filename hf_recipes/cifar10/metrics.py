@@ -10,7 +10,7 @@ MOST_PIXELS = 150_000_000  # of the baseline's training images: 600 MB
 
 
 class ClassificationQuality(evaluate.Metric):
-    """Accuracy and log loss from logits, and from the plain logits the accuracy without test-time augmentation.
+    """Accuracy and log loss from logits.
 
     The log loss is the mean of -log p(true class), in nats.
     """

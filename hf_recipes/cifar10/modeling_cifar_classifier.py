@@ -130,7 +130,7 @@ class FastCnn(nn.Module):
     """A frozen whitening convolution and a few wide blocks, made to reach its accuracy in minutes.
 
     After airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"), which took the whitening of
-    patches and its negated copy from Page 2019 ("How to train your ResNet"), pooling before the batch norm and convolutions that
+    patches and its negated copy from Page 2018 ("How to train your ResNet"), pooling before the batch norm and convolutions that
     start as the identity on their first channels (Zagoruyko and Komodakis 2017). Here the patches are whitened by half, see
     [`half_whitening`].
     """
@@ -237,7 +237,7 @@ class CifarClassifier(PreTrainedModel):
         if list(pixel_values.shape[1:]) != expected:
             raise ValueError(
                 f"this model takes images of {' x '.join(map(str, expected))} (channels x height x width), and got "
-                f"{' x '.join(map(str, pixel_values.shape[1:]))}; its image processor resizes images of any size"
+                f"{' x '.join(map(str, pixel_values.shape[1:]))}; its image processor converts and resizes any image"
             )
         views = [pixel_values]
         if not self.training and self.config.test_time_augmentation != "none":
@@ -249,7 +249,7 @@ class CifarClassifier(PreTrainedModel):
 
 
 def make_views(images: torch.Tensor, shift: bool) -> list[torch.Tensor]:
-    """The image first, its mirror image, and with `shift` both moved by a pixel up left and down right."""
+    """The image first, its mirror image, and with `shift` both moved by a pixel down right and up left."""
     views = [images]
     if shift:
         height, width = images.shape[-2:]

@@ -142,6 +142,28 @@ def test_without_a_test_split_the_validation_or_a_share_is_the_test(tmp_path):
     assert sizes == {"train": 20, "validation": 20, "test": 10} and tested_on is None
 
 
+def test_one_of_two_columns_of_images_is_chosen(tmp_path):
+    pictures = {
+        name: [PILImage.new("RGB", (16, 16), color)] * 20 for name, color in (("front", "red"), ("back", "blue"))
+    }
+    features = Features({"front": Image(), "back": Image(), "label": ClassLabel(names=["a", "b"])})
+    Dataset.from_dict(pictures | {"label": [0, 1] * 10}, features=features).to_parquet(str(tmp_path / "train.parquet"))
+    with pytest.raises(ValueError, match=r"2 columns of Image: .*Choose with --image_column"):
+        load_images(str(tmp_path), make_processor(16))
+    splits, *_ = load_images(str(tmp_path), make_processor(16), image_column="back")
+    assert np.frombuffer(splits["train"][0]["pixels"], np.uint8)[:3].tolist() == [0, 0, 255]
+
+
+def test_the_format_of_the_files_is_told(tmp_path):
+    for name, options, expected in (("a.png", {}, "PNG"), ("b.jpg", {"quality": 75}, "JPEG (quality 75)")):
+        pictures = []
+        for number in range(20):
+            PILImage.new("RGB", (16, 16), (9 * number, 0, 0)).save(tmp_path / name, **options)
+            pictures.append({"bytes": (tmp_path / name).read_bytes(), "path": None})
+        folder = save(tmp_path / name.split(".")[0], [0, 1] * 10, ClassLabel(names=["a", "b"]), pictures)
+        assert load_images(folder, make_processor(16)).image_format == expected
+
+
 def test_a_class_of_one_image_trains(tmp_path):
     folder = save(tmp_path, [0, 1] * 10 + [2], ClassLabel(names=["a", "b", "c"]))
     splits, *_ = load_images(folder, make_processor(16), train_fraction=0.3)

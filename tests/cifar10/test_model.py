@@ -131,7 +131,10 @@ def test_test_time_augmentation_is_the_mean_over_views_and_off_in_training():
     assert torch.allclose(output.logits, (plain(images).logits + plain(images.flip(-1)).logits) / 2, atol=1e-6)
     assert torch.allclose(output.plain_logits, plain(images).logits, atol=1e-6)
     assert model.train()(images).plain_logits is None
-    assert len(make_views(images, shift=True)) == 6
+    views = make_views(images, shift=True)
+    assert len(views) == 6 and torch.equal(views[0], images) and torch.equal(views[1], images.flip(-1))
+    assert torch.equal(views[2][..., 1:, 1:], images[..., :-1, :-1])  # moved down right
+    assert torch.equal(views[4][..., :-1, :-1], images[..., 1:, 1:]) and torch.equal(views[5], views[4].flip(-1))
 
 
 def test_labels_are_class_numbers_or_shares():

@@ -41,6 +41,18 @@ def test_hidden_weights_keep_their_norm_and_the_rest_is_sgd():
     assert abs(hidden.norm().item() - 2) < 0.1  # the root of four outputs
 
 
+def test_a_step_of_hidden_weights_is_along_the_orthogonalized_momentum():
+    torch.manual_seed(0)
+    start, gradient = torch.randn(4, 9), torch.randn(4, 9)
+    hidden = nn.Parameter(start.clone())
+    muon = Muon([{"params": [hidden], "orthogonal": True}], lr=0.1)
+    hidden.grad = gradient.clone()
+    muon.step()
+    moved = (2 * start / start.norm() - hidden) / 0.1
+    expected = orthogonalize(gradient, 3)  # the first step's momentum is the gradient times a number
+    assert torch.allclose(moved, expected, atol=1e-4)
+
+
 def test_it_goes_on_from_its_state():
     def steps(model, optimizer, numbers):
         for number in numbers:

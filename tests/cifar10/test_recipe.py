@@ -3,7 +3,8 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import go_back, hub_env, run_python
+import torch
+from conftest import go_back, hub_env, load_recipe, run_python
 from hub import card_errors, running_hub
 from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
@@ -11,7 +12,7 @@ from transformers import pipeline
 
 from hf_recipes import CifarClassifier, cli
 from hf_recipes.checkpoints import read_json
-from hf_recipes.cifar10.analysis import count_flops
+from hf_recipes.cifar10.analysis import count_flops, first_filters
 from hf_recipes.cifar10.metrics import ClassificationQuality
 from hf_recipes.classification import accuracy_by_class, confused_pairs, plot_confusion
 from hf_recipes.model_card import save_figure
@@ -36,12 +37,60 @@ def test_test_time_augmentation_is_declared(run_shapes, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["fully_connected", "cnn"])
-def test_the_other_networks_run_without_any_augmentation(architecture, run_shapes, tmp_path):
-    changes = {"flip": "none", "translate": 0, "label_smoothing": 0.0, "mixup": 0.2, "noise": 0.1, "dropout": 0.1}
+def test_the_other_networks_learn_too(architecture, run_shapes, tmp_path):
+    changes = {"flip": "none", "translate": 0, "label_smoothing": 0.0, "mixup": 0.1, "noise": 0.1, "dropout": 0.1}
     whitening = 20 if architecture == "fully_connected" else None
     changes |= {"architecture": architecture, "whitening": whitening, "widths": [16, 16], "muon_learning_rate": 0.0}
-    results = run_shapes(tmp_path, num_train_epochs=1, pixel_permutation=0, **changes)
-    assert 0 <= results["test_accuracy"] <= 1
+    results = run_shapes(tmp_path, num_train_epochs=8, learning_rate=0.01, **changes)
+    assert results["test_accuracy"] > 0.5  # of three classes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"small_size": 4}, "--small_size is 4; the network halves it to nothing below 5"),
+        ({"cutout": 99}, "--cutout is 99; with images of 16 pixels it is from 0 to 32"),
+        ({"translate": 16}, "--translate is 16"),
+        ({"label_smoothing": 1.5}, "--label_smoothing is 1.5"),
+        ({"mixup": -1}, "--mixup is -1"),
+    ],
+)
+def test_an_option_out_of_its_range_is_named(options, message, run_shapes, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run_shapes(tmp_path, **options)
+
+
+def test_the_card_says_that_cifar10_is_re_encoded(tmp_path):
+    from hf_recipes.cifar10.card import make_card
+
+    recipe = load_recipe("cifar10").CifarArguments()
+    card = make_card(recipe, 0.0, "JPEG (quality 75)", None)
+    assert card.dataset_name == "CIFAR-10 re-encoded as JPEG (quality 75)" and card.dataset_id is None
+    assert any("JPEG blurs" in each for each in card.limitations)
+    original = make_card(recipe, 0.0, "PNG", None)
+    assert original.dataset_name == "CIFAR-10" and original.dataset_id == "uoft-cs/cifar10"
+    assert not any("JPEG" in each for each in original.limitations)
+
+
+def test_filters_are_those_of_the_image_whatever_the_order_of_the_pixels():
+    """Two networks that compute the same, one of them of pixels in another order, have the same pictures of filters."""
+    from hf_recipes import CifarClassifierConfig
+
+    size = {"architecture": "fully_connected", "image_size": [4, 4], "widths": [6], "num_labels": 3}
+    plain = CifarClassifier(CifarClassifierConfig(**size))
+    ordered = CifarClassifier(CifarClassifierConfig(**size, pixel_permutation=3))
+    weights = plain.network.layers[0].linear.weight.detach().view(6, 3, 16)
+    ordered.network.layers[0].linear.weight.data = weights[..., ordered.permutation].flatten(1)
+    images = torch.rand(2, 3, 4, 4)
+    assert torch.allclose(
+        plain.network.layers[0].linear(images.flatten(1)),
+        ordered.network.layers[0].linear(ordered.permute(images).flatten(1)),
+        atol=1e-5,
+    )
+    pictures = [
+        [axis.images[0].get_array() for axis in first_filters(each).axes if axis.images] for each in (plain, ordered)
+    ]
+    assert len(pictures[0]) == 6 and np.allclose(pictures[0], pictures[1], atol=1e-5)
 
 
 def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
@@ -114,6 +163,9 @@ def test_flops_of_a_dense_network_are_twice_its_weights():
     model = CifarClassifier(CifarClassifierConfig(architecture="fully_connected", image_size=[8, 8], widths=[10, 20]))
     weights = sum(value.numel() for name, value in model.named_parameters() if value.ndim == 2)
     assert count_flops(model) == 2 * weights
+    plain = CifarClassifier(CifarClassifierConfig(architecture="cnn", image_size=[8, 8], widths=[4, 6], num_labels=5))
+    convolutions = 64 * 9 * (3 * 4 + 4 * 4) + 16 * 9 * (4 * 6 + 6 * 6)
+    assert count_flops(plain) == 2 * (convolutions + 24 * 6 + 6 * 5)
 
 
 def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_path, capsys, caplog, monkeypatch):
@@ -126,6 +178,18 @@ def test_classify_prints_classes_with_probabilities(classifier_run, shapes, tmp_
     assert sum(each["score"] for each in row["classes"]) <= 1.0001
     assert cli.main(["classify", str(photograph), "--model", str(classifier_run)]) == 0
     assert row["classes"][0]["label"] in capsys.readouterr().out
+    gray = tmp_path / "gray.png"
+    Image.open(photograph).convert("L").save(gray)
+    assert cli.main(["classify", str(gray), "--model", str(classifier_run), "--json"]) == 0
+    pipe = pipeline(
+        "image-classification",
+        model=CifarClassifier.from_pretrained(classifier_run),
+        image_processor=str(classifier_run),
+    )
+    expected = {each["label"]: each["score"] for each in pipe(Image.open(gray).convert("RGB"))}
+    found = {each["label"]: each["score"] for each in json.loads(capsys.readouterr().out)["classes"]}
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert {each["label"]: each["score"] for each in pipe(Image.open(gray))} == pytest.approx(expected, abs=1e-4)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     assert cli.main(["classify", str(broken), str(photograph), "--model", str(classifier_run)]) == 1
