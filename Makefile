@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 LAUNCH = $(BIN)/accelerate launch --config_file recipes/accelerate/cpu.yaml
 INSTALLED = $(VENV)/installed
 
-.PHONY: quickstart test test-hub quality style bench
+.PHONY: quickstart models test test-hub quality style bench
 
 $(INSTALLED): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hf_recipes needs Python 3.11 or newer; set PYTHON=")'
@@ -17,6 +17,12 @@ $(INSTALLED): setup.cfg pyproject.toml
 quickstart: $(INSTALLED)  ## train the U-Net on simulated cells, count an image
 	$(LAUNCH) recipes/cell_counting.py --config recipes/cell_counting/quickstart.yaml
 	$(BIN)/python recipes/quickstart.py outputs/quickstart
+
+models: $(INSTALLED)  ## the few models that other tasks' studies need, into outputs/
+	$(LAUNCH) recipes/question_answering.py --config recipes/question_answering/squad.yaml
+	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever.yaml
+	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever_words.yaml
+	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever_words.yaml --train false --output_dir outputs/rag_words
 
 test: $(INSTALLED)  ## all tests that need no network
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not hub"
@@ -40,3 +46,4 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/ner.py
 	$(BIN)/python benchmarks/question_answering.py
 	$(BIN)/python benchmarks/lyrics.py
+	$(BIN)/python benchmarks/rag.py

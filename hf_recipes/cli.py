@@ -141,7 +141,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("--method", default="hybrid", choices=["dense", "bm25", "hybrid"], help="how passages are found")
     ask.add_argument("--k", type=at_least_one, default=5, help="passages to read")
-    ask.add_argument("--least-score", type=float, default=0.0, help="below it nothing is answered")
+    ask.add_argument(
+        "--least-score",
+        type=float,
+        help="below it nothing is answered; what the index knows of the reader if not given, else 0",
+    )
     ask.add_argument("--explain", action="store_true", help="show each stage: passages, scores, prompt, seconds")
     ask.add_argument("--json", action="store_true", help="print one JSON object per question")
     ask.add_argument("--device", default=None, help="cpu, cuda, ...")
@@ -485,7 +489,9 @@ def ask_index(args: argparse.Namespace) -> int:
     silence_transformers()
     index = PassageIndex.from_pretrained(args.index, device=args.device)
     reader = load_reader(args.reader, args.prompt, args.device)
-    rag = RagPipeline(index, reader, k=args.k, method=args.method, least_score=args.least_score)
+    known = index.config.get("least_scores", {}).get(args.reader, 0.0)
+    least_score = known if args.least_score is None else args.least_score
+    rag = RagPipeline(index, reader, k=args.k, method=args.method, least_score=least_score)
 
     def ask(question: str) -> str:
         answer = rag(question)

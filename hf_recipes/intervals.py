@@ -35,7 +35,8 @@ def resample(
 
 
 def members_of(groups: np.ndarray) -> list[np.ndarray]:
-    """The rows of each group, from the group of each row."""
+    """The rows of each group, from the group of each row: numbers or names."""
+    groups = np.unique(groups, return_inverse=True)[1]
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 

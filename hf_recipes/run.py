@@ -16,7 +16,7 @@ from accelerate import PartialState
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
 from .errors import explain
-from .model_card import CardInfo, Report, slug, write_card
+from .model_card import Report, slug, write_card
 from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ def run(
     if results is None:
         if trainer.args.should_save:
             write_json(folder / SETTINGS_FILE, settings)
-            write_recipe(folder / RECIPE_FILE, settings["options"], trainer.card)
+            name, url = trainer.card.dataset_name, trainer.card.dataset_url
+            write_recipe(folder / RECIPE_FILE, settings["options"], name, url)
         if train:
             trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
         trainer.save_model(_internal_call=True)
@@ -199,7 +200,7 @@ def chosen_step(trainer: RecipeTrainer) -> int:
     return best or trainer.state.global_step
 
 
-def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
+def write_recipe(path: Path, options: dict[str, Any], dataset_name: str, dataset_url: str) -> None:
     """The YAML that makes this run again; folders and ids of this machine are replaced by what they are called."""
     options = {
         key: f"path/to/{Path(value).name}"
@@ -209,5 +210,5 @@ def write_recipe(path: Path, options: dict[str, Any], card: CardInfo) -> None:
     }
     dataset = str(options.get("dataset", ""))
     if dataset and (dataset.startswith("local/") or Path(dataset).exists()):
-        options = options | {"dataset": "path/to/" + slug(card.dataset_name)}
-    path.write_text(f"# {card.dataset_name}: {card.dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))
+        options = options | {"dataset": "path/to/" + slug(dataset_name)}
+    path.write_text(f"# {dataset_name}: {dataset_url}\n" + yaml.safe_dump(options, sort_keys=False))

@@ -8,6 +8,7 @@ A study is a YAML file beside the recipe's configurations:
     metrics: {test_mae: test MAE}        # columns, the first is the headline and is plotted
     unit: images                         # what it is trained on
     page: Cell counting                  # title of the page; that of the recipe by default
+    task: cell_counting                  # whose page it is on; the recipe's by default
     sections:
       - title: Learning curve
         text: What the section is about.
@@ -100,10 +101,7 @@ class Study:
     variants: dict[str, Variant]
     unit: str = "images"
     page: str = ""
-
-    @property
-    def task(self) -> str:
-        return self.recipe.stem
+    task: str = ""
 
     def folder(self, variant: Variant, seed: int) -> Path:
         """Of a run on this machine."""
@@ -164,7 +162,8 @@ def load_study(file: Path) -> Study:
     title, summary = data.get("title", file.stem), data.get("summary", "")
     recipe, unit = Path(data["recipe"]), data.get("unit", "images")
     page = data.get("page", recipe.stem.replace("_", " ").capitalize())
-    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page)
+    task = data.get("task", recipe.stem)
+    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task)
 
 
 def source_options(variant: Variant) -> dict[str, str]:

@@ -13,7 +13,7 @@ from .model_card import format_cell, markdown_table, save_figure
 from .study import CARDS, Section, Study
 
 AXES = {
-    "train_seconds": "seconds of training",
+    "train_seconds": "minutes of training",
     "parameters": "parameters",
     "flops": "FLOPs an image",
     "multiply_adds": "multiply-adds for 1280 x 720",
@@ -62,7 +62,8 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     text = (
         f"# {studies[0].page}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
-        "weights, its augmentation and, where data are drawn, its data. The test split is used once a run, by the saved model "
+        "weights, its augmentation and, where data are drawn, its data; in figures a diamond or line is the mean, a whisker the standard "
+        "deviation, a dot a run. The test split is used once a run, by the saved model "
         "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
         f"{sum(seconds.values()) / 3600:.1f} hours. Hardware: {'; '.join(sorted(hardware))}. "
         f"Each run's numbers are in `results/{task}/`.\n\n"
@@ -85,8 +86,9 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
         row |= {
             title: mean_and_deviation([run["results"].get(key) for run in runs]) for key, title in study.metrics.items()
         }
-        row["parameters"] = runs[0]["results"]["parameters"]
-        row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
+        if "train_examples" in runs[0]["results"]:
+            row["parameters"] = runs[0]["results"]["parameters"]
+            row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
         rows.append(row)
     if section.baselines:
@@ -261,7 +263,7 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     for axis, key in zip(axes[0], panels):
         points: list[tuple[float, float, str]] = []
         for color, line, done in drawn_lines(section, results):
-            x = [np.mean([run["results"][key] for run in results[name]]) for name in done]
+            x = [np.mean([place_on(key, run["results"]) for run in results[name]]) for name in done]
             means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
             axis.errorbar(x, means, yerr=deviations, fmt="o", color=color, markersize=5, capsize=3, label=line)
             points += zip(x, means, done)
@@ -292,6 +294,11 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     if section.lines:
         axes[0, 0].legend(frameon=False)
     return figure
+
+
+def place_on(key: str, results: dict[str, Any]) -> float:
+    """Of a run, on an axis of `AXES`."""
+    return results[key] / 60 if key == "train_seconds" else results[key]
 
 
 def baseline_means(section: Section, results: dict[str, list[dict]]) -> dict[str, dict[str, float]]:

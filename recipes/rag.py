@@ -6,6 +6,7 @@ Any data set with a column of questions and one of passages will do; `--help` ex
 outputs/rag_retriever` uses it, and `recipes/rag_answers.py` measures answers.
 """
 
+import copy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ class RetrieverArguments(DatasetArguments):
         default=0,
         metadata={"help": "Wrong passages for each question that the model holds for near before the training."},
     )
+    train: bool = field(default=True, metadata={"help": "False tests and saves the start as it is."})
     lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
 
 
@@ -73,16 +75,16 @@ def main(recipe: RetrieverArguments, args: RetrieverTrainingArguments) -> dict[s
             train_pairs=recipe.train_pairs,
             seed=args.seed,
         )
-    start = partial(make_start, recipe, loaded.train, args.seed)
-    model, pairs = start(), loaded.train
-    if recipe.hard_negatives:
-        pairs = add_hard_negatives(pairs, model, recipe.hard_negatives, Path(args.output_dir) / "_vectors")
+    model, pairs = make_start(recipe, loaded.train, args.seed), loaded.train
+    before = copy.deepcopy(model)
+    if recipe.hard_negatives and recipe.train:
+        with args.main_process_first():
+            pairs = add_hard_negatives(pairs, model, recipe.hard_negatives, Path(args.output_dir) / "_vectors")
     if recipe.lora_rank:
         update_by_lora(model, recipe.lora_rank)
-    trainer = RetrieverTrainer(
-        model=model, args=args, card=make_card(recipe, loaded), train_dataset=pairs, validation=loaded.validation
-    )
-    return run(trainer, recipe, loaded.test, partial(analyse, test=loaded.test, start=start))
+    card = make_card(recipe, loaded)
+    trainer = RetrieverTrainer(model=model, args=args, card=card, train_dataset=pairs, validation=loaded.validation)
+    return run(trainer, recipe, loaded.test, partial(analyse, test=loaded.test, before=before), train=recipe.train)
 
 
 def make_start(recipe: RetrieverArguments, pairs: Dataset, seed: int) -> SentenceTransformer:

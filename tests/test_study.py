@@ -189,6 +189,16 @@ def test_the_studies_of_the_project_are_valid(file, monkeypatch):
         assert "local/" not in recipe.dataset
 
 
+def test_results_of_a_task_are_filed_under_names_of_their_own(monkeypatch):
+    """Where two studies of a task have a variant of one name, it is the same run."""
+    monkeypatch.chdir(ROOT)
+    digests = {}
+    for file in STUDIES:
+        loaded = load_study(file.relative_to(ROOT))
+        for name, variant in loaded.variants.items():
+            assert digests.setdefault((loaded.task, name), variant.digest(0)) == variant.digest(0), (file, name)
+
+
 def test_variants_are_compared_by_example(monkeypatch):
     """Of 40 examples in two runs each, the first variant wins on ten by one, and the other way round on two."""
     section = Section("Pairs", ["a", "b"], compare={"by": "f1", "pairs": [["a", "b"], ["a", "luck"], ["a", "b"]]})
@@ -196,7 +206,10 @@ def test_variants_are_compared_by_example(monkeypatch):
     luck = [0.5] * 40
 
     def results(self, name):
-        examples = {"ids": list(range(40)), "scores": {"f1": {"model": scores[name], "luck": luck}}}
+        examples = {
+            "ids": [f"q{number}" for number in range(40)],
+            "scores": {"f1": {"model": scores[name], "luck": luck}},
+        }
         return [{"seed": seed, "results": {"examples": examples}} for seed in (0, 1)]
 
     monkeypatch.setattr(Study, "results", results)
@@ -226,7 +239,7 @@ def test_variants_are_compared_by_example(monkeypatch):
         comparison_rows(drawn, section)
     # a baseline that only another variant's runs have
     section.compare["pairs"] = [["b", "luck"]]
-    other |= {"ids": list(range(40)), "groups": [row // 20 for row in range(40)]}
+    other |= {"ids": [f"q{number}" for number in range(40)], "groups": [row // 20 for row in range(40)]}
     (row,) = comparison_rows(drawn, section)
     assert row["difference in f1"] == "+0.5000" and row["95 % interval"] == "+0.5000 to +0.5000"  # two groups, alike
 

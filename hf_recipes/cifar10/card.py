@@ -69,7 +69,7 @@ def make_card(recipe: Any, weight_average: float, image_format: str | None, test
             "Probabilities are not calibrated.",
             *(
                 [
-                    "Published accuracies are on the original images, which are what the address below and the Hub give out; JPEG blurs and blocks "
+                    "Published accuracies are on the original images, which are what the address above and the Hub give out; JPEG blurs and blocks "
                     "images as small as these, so these are lower."
                 ]
                 if re_encoded

@@ -46,6 +46,13 @@ def cut(document: Document, chunker: Chunker) -> list[Chunk]:
     return chunks
 
 
+def choose_sizes(kind: str, size: int | None, overlap: int | None) -> tuple[int, int]:
+    """What is given, and else what is usual for a chunking: no overlap where the size alone is given and leaves no room for the usual one."""
+    usual_size, usual_overlap = USUAL.get(kind, (500, 0))
+    size = usual_size if size is None else size
+    return size, (usual_overlap if usual_overlap < size else 0) if overlap is None else overlap
+
+
 def make_chunker(kind: str, size: int, overlap: int = 0, **options: Any) -> Chunker:
     """A chunker by its name.
 
@@ -218,4 +225,14 @@ CHUNKERS: dict[str, Callable[..., list[Span]]] = {
     "recursive": cut_recursively,
     "sliding": cut_sliding,
     "semantic": cut_by_meaning,
+}
+# size and overlap, each in the chunking's own unit
+USUAL = {
+    "characters": (500, 100),
+    "tokens": (128, 32),
+    "sentences": (4, 1),
+    "paragraphs": (3, 0),
+    "recursive": (500, 100),
+    "sliding": (500, 150),
+    "semantic": (500, 0),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import regex
+from huggingface_hub import snapshot_download
 from huggingface_hub.utils import httpx
 
 SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm")
@@ -47,24 +48,40 @@ class Document(NamedTuple):
 
 
 def load_documents(source: str) -> list[Document]:
-    """The texts of a file, of a folder (those of its files that are plain text, Markdown or HTML, in the order of their names), or of an
-    address.
+    """The texts of a file, of a folder (those of its files that are plain text, Markdown or HTML, in the order of their names), of an address,
+    or of a data set on the Hub that holds such files.
 
     Raises:
-        FileNotFoundError: when there is no such file, folder or page.
+        FileNotFoundError: when there is no such file, folder, page or data set.
         ValueError: when a file is empty, too large, or no text.
     """
+    if not source.strip():
+        raise ValueError("no text is named; give a file, a folder, an address or the id of a data set")
     if source.startswith(("http://", "https://")):
         return [parse(source.rsplit("/", 1)[-1] or source, download(source))]
-    path = Path(source)
+    path, about = Path(source), None
+    if not path.exists() and regex.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        path = fetch(source)
+        about = path / "README.md"  # of the data set, and none of its texts
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file != about)
         if not files:
             raise FileNotFoundError(f"the folder {source} holds no text ({', '.join(SUFFIXES)})")
         return [load_file(file, str(file.relative_to(path))) for file in files]
     if not path.is_file():
         raise FileNotFoundError(f"no such file or folder: {source}")
     return [load_file(path, path.name)]
+
+
+def fetch(dataset: str) -> Path:
+    """The folder of the texts of a data set on the Hub."""
+    try:
+        patterns = [f"*{suffix}" for suffix in SUFFIXES]
+        return Path(snapshot_download(dataset, repo_type="dataset", allow_patterns=patterns))
+    except (OSError, httpx.HTTPError) as error:
+        raise FileNotFoundError(
+            f"{dataset} is no file or folder here, and no data set that the Hub gives out ({' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def load_file(path: Path, name: str) -> Document:

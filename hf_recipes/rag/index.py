@@ -17,7 +17,7 @@ from ..checkpoints import write_json
 from ..model_card import UNNAMED, markdown_table
 from ..publishing import publish_folder
 from .bm25 import Bm25
-from .chunking import cut, make_chunker
+from .chunking import choose_sizes, cut, make_chunker
 from .documents import Document
 
 PASSAGES_FILE, VECTORS_FILE, CONFIG_FILE = "passages.parquet", "vectors.faiss", "config.json"
@@ -65,7 +65,7 @@ class PassageIndex:
         vectors: of FAISS, inner products of vectors of length one, a row for each passage.
         embedder: gives vectors of passages and questions, with its own prompts for each where it has them.
         config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `documents` (name to digest), `factory` (of
-            FAISS) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
+            FAISS), `least_scores` (by reader, below which it is not to be believed, if they were measured) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
     """
 
     def __init__(self, passages: Dataset, vectors: faiss.Index, embedder: SentenceTransformer, config: dict[str, Any]):
@@ -81,8 +81,8 @@ class PassageIndex:
         embedder: str = "sentence-transformers/all-MiniLM-L6-v2",
         revision: str | None = None,
         kind: str = "recursive",
-        size: int = 500,
-        overlap: int = 100,
+        size: int | None = None,
+        overlap: int | None = None,
         factory: str | None = None,
         device: str | None = None,
     ) -> "PassageIndex":
@@ -91,13 +91,14 @@ class PassageIndex:
         Args:
             documents: of different names.
             embedder, revision: id or folder of a model of sentence-transformers, and its branch, tag or commit.
-            kind, size, overlap: of `make_chunker`.
+            kind, size, overlap: of `make_chunker`; sizes that are usual for the kind if not given.
             factory: a string of FAISS such as `Flat` or `HNSW32`; chosen by the number of passages if not given.
             device: where the embedder runs.
 
         Raises:
             ValueError: without documents, for two of one name, and for a chunking that cannot be.
         """
+        size, overlap = choose_sizes(kind, size, overlap)
         make_chunker(kind, size, overlap)  # what cannot be is refused before anything is loaded
         model = SentenceTransformer(embedder, revision=revision, device=device)
         config = {

@@ -12,6 +12,8 @@ from .ranking import RankingTest
 
 logger = logging.getLogger(__name__)
 
+MANY_ARTICLES = 20  # with fewer, passages are drawn one by one
+
 
 class LoadedPairs(NamedTuple):
     """Pairs of questions and passages.
@@ -45,12 +47,12 @@ def load_pairs(
     """Pairs of any data set that has a column of questions and one of the passages that answer them.
 
     A data set without a test split is tested on its validation split, as SQuAD is; validation and test are drawn from the training pairs,
-    whole articles, where there is no such split.
+    whole articles, where there is no such split; single passages where articles are few or have no title.
 
     Args:
         dataset: a Hub id, or a folder or file that `load_dataset` reads.
         config: of a data set that has several.
-        question_column, passage_column, article_column: names; without a column of articles, each passage is one.
+        question_column, passage_column, article_column: names; without a title, a passage is an article of its own.
         validation_share, test_share: of the articles.
         train_pairs: so many of them train, drawn by the seed; all where None.
         seed: of the draws.
@@ -96,7 +98,11 @@ def read_split(split: Dataset, name: str, question_column: str, passage_column: 
         empty = next((row for row, text in enumerate(texts) if not isinstance(text, str) or not text.strip()), None)
         if empty is not None:
             raise ValueError(f"row {empty} of {name}: {column} holds no text; fill it, or leave the row out")
-    articles = list(split[article_column]) if article_column in split.column_names else passages
+    titles = list(split[article_column]) if article_column in split.column_names else [None] * len(passages)
+    # as question answering does: a question without a title is one of its passage
+    articles = [str(title or passage) for title, passage in zip(titles, passages)]
+    if len(set(articles)) < MANY_ARTICLES:
+        articles = passages
     first = {pair: row for row, pair in reversed(list(enumerate(zip(questions, passages))))}
     if len(first) < len(questions):
         logger.warning(
@@ -107,7 +113,7 @@ def read_split(split: Dataset, name: str, question_column: str, passage_column: 
         {
             "question": [questions[row] for row in kept],
             "passage": [passages[row] for row in kept],
-            "article": [str(articles[row]) for row in kept],
+            "article": [articles[row] for row in kept],
         }
     )
 
@@ -125,7 +131,6 @@ def draw_articles(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dat
 def make_test(split: Dataset) -> RankingTest:
     passages = {passage: number for number, passage in enumerate(dict.fromkeys(split["passage"]))}
     return RankingTest(
-        ids=[str(row) for row in range(len(split))],
         questions=list(split["question"]),
         passages=list(passages),
         right=np.array([passages[passage] for passage in split["passage"]]),

@@ -16,14 +16,12 @@ class RankingTest(NamedTuple):
     """Questions and passages.
 
     Args:
-        ids: of the questions.
         questions: their texts.
         passages: all different; all of them are searched for each question.
         right: `(questions,)`, the number of the right passage of each.
         articles: the article that each question is about; questions of one are not independent.
     """
 
-    ids: list[str]
     questions: list[str]
     passages: list[str]
     right: np.ndarray

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jinja2
 import regex
 import torch
+from sentence_transformers import CrossEncoder
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -16,6 +17,7 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
+from ..arguments import has_bf16
 from ..question_answering.pipeline_question_answering import QuestionAnsweringPipeline
 
 NOTHING = "The text does not say."
@@ -55,10 +57,27 @@ def load_reader(model: str, prompt: str = "plain", device: str | None = None) ->
         prompt: of a model that writes.
         device: where it runs.
     """
-    config = AutoConfig.from_pretrained(model)
-    if any(name.endswith("ForQuestionAnswering") for name in config.architectures or []):
+    if is_extractive(model):
         return ExtractiveReader(model, device)
     return GenerativeReader(model, prompt, device=device)
+
+
+def load_reranker(model: str, device: str | None = None) -> Callable[[str, Sequence[str]], Sequence[float]]:
+    """What scores passages by a question: the span that an extractive reader finds in each, or a cross-encoder.
+
+    Args:
+        model: id or folder.
+        device: where it runs.
+    """
+    if is_extractive(model):
+        return ExtractiveReader(model, device).rerank
+    scorer = CrossEncoder(model, device=device)
+    return lambda question, passages: scorer.predict([(question, passage) for passage in passages]).tolist()
+
+
+def is_extractive(model: str) -> bool:
+    config = AutoConfig.from_pretrained(model)
+    return any(name.endswith("ForQuestionAnswering") for name in config.architectures or [])
 
 
 class ExtractiveReader:
@@ -134,7 +153,8 @@ class GenerativeReader:
         self.config = AutoConfig.from_pretrained(model)
         kind = AutoModelForSeq2SeqLM if self.config.is_encoder_decoder else AutoModelForCausalLM
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.model = kind.from_pretrained(model).to(device or "cpu").eval()
+        dtype = "auto" if has_bf16() else torch.float32  # bf16 without hardware for it is many times slower
+        self.model = kind.from_pretrained(model, dtype=dtype).to(device or "cpu").eval()
         self.most = most
 
     def count(self, text: str) -> int:

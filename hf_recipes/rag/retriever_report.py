@@ -1,6 +1,6 @@
 """What a retriever finds and what it misses, beside what it was before its training and beside BM25; and what its card says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,16 @@ def make_card(recipe: Any, loaded: LoadedPairs) -> CardInfo:
     )
     if recipe.word_vectors:
         summary = f"The mean of the vectors of a text's words, {recipe.word_vectors} numbers each, first trained on questions and passages by Word2Vec, "
-        summary += "then so that questions come near to the passages that answer them"
+        summary += (
+            "then so that questions come near to the passages that answer them" if recipe.train else "and no further"
+        )
     if recipe.lora_rank:
         summary += f"; low-rank updates (rank {recipe.lora_rank}) were trained, and are merged"
     negatives = f", {recipe.hard_negatives} of them hard ones for each question" if recipe.hard_negatives else ""
     return CardInfo(
         title=f"Retriever ({name}), {data['dataset_name']}",
-        summary=f"{summary}. The other passages of a batch were the wrong ones{negatives}.",
+        summary=f"{summary}."
+        + (f" The other passages of a batch were the wrong ones{negatives}." if recipe.train else ""),
         pipeline_task="sentence-similarity",
         auto_class="SentenceTransformer",
         library_name="sentence-transformers",
@@ -77,18 +80,18 @@ def make_card(recipe: Any, loaded: LoadedPairs) -> CardInfo:
     )
 
 
-def analyse(trainer: Any, predictions: Any, test: RankingTest, start: Callable[[], SentenceTransformer]) -> Report:
+def analyse(trainer: Any, predictions: Any, test: RankingTest, before: SentenceTransformer) -> Report:
     """The report of a test.
 
     Args:
         trainer: of the run.
         predictions: of `trainer.test`.
         test: the questions.
-        start: makes the model as it was before the training.
+        before: the model as it was before the training.
     """
     ranks = {
         "model": predictions.predictions["rank"],
-        BEFORE: rank_by_vectors(test, start().to(trainer.args.device)),
+        BEFORE: rank_by_vectors(test, before.to(trainer.args.device)),
         WORDS: rank_by_words(test),
     }
     gains = {name: 1 / each for name, each in ranks.items()}
@@ -117,7 +120,7 @@ def analyse(trainer: Any, predictions: Any, test: RankingTest, start: Callable[[
                 table_by(gains, [SHARED[shared_quarter(*pair)] for pair in pairs_of(test)], SHARED),
             ),
             Section("By kind of question", "", table_by(gains, [kind_of(question) for question in test.questions])),
-            Section("By article", "Those that the training changed most.", table_of_articles(gains, test.articles)),
+            *describe_articles(gains, test),
         ],
     )
 
@@ -166,11 +169,15 @@ def table_by(
     ]
 
 
-def table_of_articles(gains: dict[str, np.ndarray], articles: Sequence[str]) -> list[dict[str, Any]]:
-    rows = table_by(gains, articles)
+def describe_articles(gains: dict[str, np.ndarray], test: RankingTest) -> list[Section]:
+    """Nothing where articles have no titles: whole passages are no names."""
+    if set(test.articles) & set(test.passages):
+        return []
+    rows = table_by(gains, test.articles)
     rows.sort(key=lambda row: row["model"] - row[BEFORE])
     half = SHOWN // 2
-    return rows if len(rows) <= SHOWN else [*rows[:half], *rows[-half:]]
+    shown = rows if len(rows) <= SHOWN else [*rows[:half], *rows[-half:]]
+    return [Section("By article", "Those that the training changed most.", shown)]
 
 
 def plot_hits(ranks: dict[str, np.ndarray]) -> Any:

@@ -91,20 +91,26 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retr
         assert not np.allclose(start.encode(["a lantern"]), first.encode(["a lantern"]), atol=1e-3)
 
 
+def test_a_start_is_tested_as_it_is(run_retriever, tmp_path):
+    results = run_retriever(tmp_path, train=False)
+    assert results["test_mrr"] == pytest.approx(results["baselines"]["before the training"]["mrr"], abs=1e-6)
+    assert results["steps"] == 0 and "and no further" in (tmp_path / "README.md").read_text()
+
+
 def test_word_vectors_have_no_layers_to_update(run_retriever, tmp_path):
     with pytest.raises(ValueError, match="--lora_rank"):
         run_retriever(tmp_path, lora_rank=2)
 
 
 def test_ranks_count_what_is_as_near_as_the_right_passage():
-    test = RankingTest(["0", "1"], ["q", "r"], ["a", "b", "c"], np.array([1, 2]), ["x", "y"])
+    test = RankingTest(["q", "r"], ["a", "b", "c"], np.array([1, 2]), ["x", "y"])
     scores = np.array([[0.5, 0.5, 0.1], [0.1, 0.2, 0.9]])
     ranks = rank_by(test, lambda rows: scores[rows])
     assert ranks.tolist() == [2, 1]
     assert measure_ranks(ranks) == pytest.approx(
         {"mrr": 0.75, "hit_at_1": 0.5, "hit_at_5": 1.0, "ndcg_at_10": (1 + 1 / np.log2(3)) / 2}
     )
-    words = RankingTest(["0"], ["the lantern"], ["a kettle", "one lantern", "a ladder"], np.array([1]), ["x"])
+    words = RankingTest(["the lantern"], ["a kettle", "one lantern", "a ladder"], np.array([1]), ["x"])
     assert rank_by_words(words).tolist() == [1]
     assert rank_by_words(words._replace(questions=["nothing of it"])).tolist() == [3]
 
@@ -143,6 +149,18 @@ def test_pairs_are_drawn_by_article_and_checked(pairs, tmp_path):
         load_pairs(str(file))
     with pytest.raises(ValueError, match="--train_pairs is 0"):
         load_pairs(str(pairs), train_pairs=0)
+
+
+def test_questions_without_a_title_are_of_their_passages(tmp_path):
+    rows = [
+        {"question": f"what {n}", "context": f"text {n // 2}", "title": f"title {n % 30}" if n % 2 else ""}
+        for n in range(120)
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    loaded = load_pairs(str(tmp_path))
+    tested = [*loaded.validation.articles, *loaded.test.articles]
+    assert any(each.startswith("text") for each in tested) and any(each.startswith("title") for each in tested)
+    assert len(set(loaded.validation.articles)) > 3
 
 
 def test_a_pushed_retriever_works_where_hf_recipes_is_missing(push_run, retriever_run, tmp_path):
