@@ -25,7 +25,7 @@ models: $(INSTALLED)  ## the few models that other tasks' studies need, into out
 	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever_words.yaml --train false --output_dir outputs/rag_words
 
 test: $(INSTALLED)  ## all tests that need no network
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not hub"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not hub" -n 2 --dist loadfile
 
 test-hub: $(INSTALLED)  ## checks on real data; needs HF_ENDPOINT
 	$(BIN)/python -m pytest -m hub

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # before anything imports huggingface_hub
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# tests that run side by side share the processor
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import numpy as np
 import pytest

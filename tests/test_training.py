@@ -215,8 +215,7 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
     ],
 )
 def test_the_published_recipe_names_what_anyone_can_get(tmp_path, options, kept):
-    card = SimpleNamespace(dataset_name="Cells", dataset_url="https://example.org")
-    write_recipe(tmp_path / "recipe.yaml", options, card)
+    write_recipe(tmp_path / "recipe.yaml", options, "Cells", "https://example.org")
     assert yaml.safe_load((tmp_path / "recipe.yaml").read_text() or "{}").get("dataset") == kept
 
 
