@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets, load_dataset
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,19 @@ def check_shares(validation_share: float, test_share: float, train_fraction: flo
         raise ValueError(
             f"--validation_share {validation_share} and --test_share {test_share} leave nothing to train on; give smaller ones"
         )
+
+
+def draw_groups(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """`(examples,)`: True for a share of the examples, whole groups, drawn by the seed; never all of them.
+
+    Args:
+        groups: of the examples, numbers or names; two at least.
+    """
+    numbers = np.unique(groups, return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(numbers.max() + 1)
+    sizes = np.cumsum(np.bincount(numbers)[order])
+    count = min(int(np.searchsorted(sizes, share * len(numbers))) + 1, len(order) - 1)
+    return np.isin(numbers, order[:count])
 
 
 def choose_splits(splits: DatasetDict, label_column: str) -> tuple[DatasetDict, str | None]:

@@ -58,6 +58,9 @@ class RetrieverArguments(DatasetArguments):
         metadata={"help": "Wrong passages for each question that the model holds for near before the training."},
     )
     train: bool = field(default=True, metadata={"help": "False tests and saves the start as it is."})
+    max_length: int | None = field(
+        default=None, metadata={"help": "Tokens of a text in the training, where the model could read more."}
+    )
     lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
 
 
@@ -82,8 +85,14 @@ def main(recipe: RetrieverArguments, args: RetrieverTrainingArguments) -> dict[s
             pairs = add_hard_negatives(pairs, model, recipe.hard_negatives, Path(args.output_dir) / "_vectors")
     if recipe.lora_rank:
         update_by_lora(model, recipe.lora_rank)
-    card = make_card(recipe, loaded)
-    trainer = RetrieverTrainer(model=model, args=args, card=card, train_dataset=pairs, validation=loaded.validation)
+    trainer = RetrieverTrainer(
+        model=model,
+        args=args,
+        card=make_card(recipe, loaded),
+        train_dataset=pairs,
+        validation=loaded.validation,
+        max_length=recipe.max_length,
+    )
     return run(trainer, recipe, loaded.test, partial(analyse, test=loaded.test, before=before), train=recipe.train)
 
 

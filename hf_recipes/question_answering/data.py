@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, List, Value
 
-from ..loading import check_shares, hub_revision, load_splits
+from ..loading import check_shares, draw_groups, hub_revision, load_splits
 
 logger = logging.getLogger(__name__)
 
@@ -221,8 +221,5 @@ def draw(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     number = groups.max() + 1
     if number < 2:
         raise ValueError(f"{len(split)} questions about {number} context are too few to draw splits from")
-    order = np.random.default_rng(seed).permutation(number)
-    sizes = np.cumsum(np.bincount(groups)[order])
-    count = min(int(np.searchsorted(sizes, share * len(split))) + 1, number - 1)
-    drawn = np.isin(groups, order[:count])
+    drawn = draw_groups(groups, share, seed)
     return split.select(np.flatnonzero(~drawn)), split.select(np.flatnonzero(drawn))

@@ -1,12 +1,13 @@
-"""Passages ranked by the words that they share with a question (Robertson and Zaragoza 2009), by gensim."""
+"""Passages ranked by the words of content that they share with a question (Robertson and Zaragoza 2009), by gensim."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import regex
 from gensim.corpora import Dictionary
 from gensim.models import LuceneBM25Model
 from gensim.similarities import SparseMatrixSimilarity
+
+from .wording import content_words
 
 
 class Bm25:
@@ -17,7 +18,7 @@ class Bm25:
     """
 
     def __init__(self, passages: Sequence[str]):
-        texts = [split_words(text) for text in passages]
+        texts = [content_words(text) for text in passages]
         self.dictionary = Dictionary(texts)
         model = LuceneBM25Model(dictionary=self.dictionary)
         self.similarity = SparseMatrixSimilarity(
@@ -30,8 +31,4 @@ class Bm25:
 
     def scores(self, question: str) -> np.ndarray:
         """`(passages,)`, 0 where no word is shared."""
-        return self.similarity[self.dictionary.doc2bow(split_words(question))]
-
-
-def split_words(text: str) -> list[str]:
-    return regex.findall(r"[\p{L}\p{M}\p{N}]+", text.lower())
+        return self.similarity[self.dictionary.doc2bow(content_words(question))]

@@ -3,76 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import regex
-
 from .chunking import sentences_of
+from .wording import content_words
 
-NO_CONTENT = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "but",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "for",
-        "from",
-        "by",
-        "with",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "he",
-        "she",
-        "they",
-        "his",
-        "her",
-        "their",
-        "him",
-        "them",
-        "i",
-        "you",
-        "we",
-        "who",
-        "whom",
-        "whose",
-        "which",
-        "what",
-        "where",
-        "when",
-        "why",
-        "how",
-        "do",
-        "does",
-        "did",
-        "has",
-        "have",
-        "had",
-        "not",
-        "no",
-        "yes",
-        "so",
-        "there",
-        "then",
-        "than",
-    ]
-)
 SUPPORTED = 0.6  # share of a sentence's content words that two sentences in a row of a passage hold
 
 
@@ -89,12 +22,6 @@ class Support(NamedTuple):
     passage: int | None
     start: int
     end: int
-
-
-def content_words(text: str) -> list[str]:
-    """Words that say something, shorn of the commonest endings."""
-    words = regex.findall(r"[\p{L}\p{M}\p{N}]+", text.lower())
-    return [regex.sub(r"(?<=\p{L}{3})(?:'s|ies|es|s|ed|ing)$", "", word) for word in words if word not in NO_CONTENT]
 
 
 def find_support(sentence: str, passages: Sequence[str]) -> Support:

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
-from sklearn.model_selection import GroupShuffleSplit
 
-from ..loading import check_shares, hub_revision, load_splits
+from ..loading import check_shares, draw_groups, hub_revision, load_splits
 from .ranking import RankingTest
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ def load_pairs(
         dataset: a Hub id, or a folder or file that `load_dataset` reads.
         config: of a data set that has several.
         question_column, passage_column, article_column: names; without a title, a passage is an article of its own.
-        validation_share, test_share: of the articles.
+        validation_share, test_share: of the questions.
         train_pairs: so many of them train, drawn by the seed; all where None.
         seed: of the draws.
 
@@ -119,13 +118,12 @@ def read_split(split: Dataset, name: str, question_column: str, passage_column: 
 
 
 def draw_articles(split: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """The rest, and a share of the articles."""
+    """The rest, and a share of the questions, whole articles."""
     articles = list(split["article"])
     if len(set(articles)) < 2:
         raise ValueError(f"{len(articles)} questions about one article are too few to draw splits from")
-    drawing = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-    rest, drawn = next(drawing.split(articles, groups=articles))
-    return split.select(rest), split.select(drawn)
+    drawn = draw_groups(np.array(articles), share, seed)
+    return split.select(np.flatnonzero(~drawn)), split.select(np.flatnonzero(drawn))
 
 
 def make_test(split: Dataset) -> RankingTest:

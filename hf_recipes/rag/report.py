@@ -67,8 +67,7 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
         "index_seconds": indexing,
         # what a run that was resumed has spent before, too
         "train_seconds": indexing + sum(map(seconds_of, measured)),
-        # of the half that chose nothing
-        "examples": examples_of([each for each, keep in zip(measured, second) if keep and each.gold.answerable]),
+        "examples": examples_of([each for each in measured if each.gold.answerable]),
     }
     if measured[0].answer is not None:
         scores, abstained, answerable = abstentions(measured)
@@ -164,7 +163,7 @@ def describe_numbers(rows: Sequence[Measured], results: dict[str, Any], with_rea
     text = f"{len(rows)} questions that the text answers; every second one of each kind is held out."
     if with_reader:
         text += (
-            f" Right is an answer that holds a gold answer's words in a row, or has an F1 of words of a half or more with one; semantic is a "
+            f" Right is an answer that holds in a row the words of a gold answer which the question does not hold, or has an F1 of words of a half or more with one; semantic is a "
             f"cosine of {SEMANTIC} or more with one; specificity is the mean normalised inverse document frequency of its words."
         )
     return Section("How sure the numbers are", text, table)

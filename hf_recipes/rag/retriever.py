@@ -23,6 +23,7 @@ from ..words import split_words
 from .ranking import RankingTest, measure_ranks, rank_by_vectors
 
 STATE_FILE = "state.safetensors"  # in a checkpoint: all weights as the training has them
+LEAST_COUNT = 2  # of a word that has a vector: names are rare, and what questions ask for
 MARGIN, NEAREST = (
     0.05,
     30,
@@ -64,12 +65,23 @@ class RetrieverTrainer(RecipeTrainer, WholeCheckpoints):
     Args:
         model: what is trained.
         validation: instead of an `eval_dataset`.
+        max_length: tokens of a text in the training; as many as the model reads where None. What is saved reads as many as before.
     """
 
-    def __init__(self, *, model: SentenceTransformer, validation: RankingTest, **kwargs):
+    def __init__(self, *, model: SentenceTransformer, validation: RankingTest, max_length: int | None = None, **kwargs):
         super().__init__(
             model=model, loss=MultipleNegativesRankingLoss(model), evaluator=RankEvaluator(validation), **kwargs
         )
+        self.max_length = max_length
+
+    def train(self, *args, **kwargs):
+        if self.max_length is None:
+            return super().train(*args, **kwargs)
+        read, self.model.max_seq_length = self.model.max_seq_length, self.max_length
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.model.max_seq_length = read
 
     def model_inputs(self, batch: dict) -> dict:
         return batch  # the loss takes the columns apart
@@ -103,7 +115,7 @@ def start_from_words(pairs: Dataset, size: int, seed: int) -> SentenceTransforme
         ValueError: when no word is frequent enough.
     """
     texts = [*pairs["question"], *dict.fromkeys(pairs["passage"])]
-    return train_vectors(split_words(texts), size=size, seed=seed).to_sentence_transformer()
+    return train_vectors(split_words(texts), size=size, seed=seed, min_count=LEAST_COUNT).to_sentence_transformer()
 
 
 def update_by_lora(model: SentenceTransformer, rank: int) -> None:

@@ -10,9 +10,9 @@ from sentence_transformers import SentenceTransformer
 from ..figures import PALETTE, new_figure
 from ..intervals import interval, resample
 from ..model_card import CardInfo, Report, Section, describe_data
-from .bm25 import split_words
 from .pairs import LoadedPairs
 from .ranking import METRICS, RankingTest, measure_ranks, rank_by_vectors, rank_by_words
+from .wording import split_words
 
 KNOWN_DATA = {"squad": ("SQuAD v1.1", "https://rajpurkar.github.io/SQuAD-explorer/", "cc-by-sa-4.0")}
 SNIPPET = """

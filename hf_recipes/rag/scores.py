@@ -9,10 +9,10 @@ import numpy as np
 
 from ..answers import normalize, score_answer
 from .chunking import Span, sentences_of
-from .grounding import content_words
 from .index import Hit
 from .pipeline import Answer, Citation
 from .questions import GoldQuestion
+from .wording import content_words
 
 ENOUGH = 0.5  # of the shorter of a passage and a place, for the passage to hold the place
 RIGHT_F1 = 0.5  # from which an answer counts as right
@@ -69,7 +69,7 @@ def score_answer_text(
 ) -> dict[str, float | None]:
     """Of an answer to a question that the text answers, each 0 to 1; None where there is nothing to measure.
 
-    `right` is an answer that holds a gold one, or has an F1 of words of a half or more with one. `specificity` is the mean rarity of its words
+    `right` is an answer that holds a gold one which the question does not hold, or has an F1 of words of a half or more with one. `specificity` is the mean rarity of its words
     (normalised inverse document frequency, See et al. 2019); words that the text does not know are left out.
 
     Args:
@@ -79,7 +79,9 @@ def score_answer_text(
     """
     text = "" if answer.abstained else answer.answer
     exact, f1 = score_answer(text, gold.answers)
-    contains = float(any(contains_words(text, each) for each in gold.answers))
+    # a gold answer that stands in the question is no proof of an answer
+    told = [each for each in gold.answers if not contains_words(gold.question, each)]
+    contains = float(any(contains_words(text, each) for each in told))
     words = [rarity[word] for word in content_words(text) if word in rarity]
     sentences = [span for span in sentences_of(text) if text[slice(*span)].strip()]
     return {
