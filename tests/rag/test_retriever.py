@@ -75,6 +75,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retr
             "model": save_encoder(tmp_path / "encoder"),
             "word_vectors": 0,
             "lora_rank": 2,
+            "max_length": 8,
             "learning_rate": 0.01,
         }
     if kind == "negatives":
@@ -86,6 +87,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retr
     first, second = (SentenceTransformer(str(tmp_path / name), device="cpu") for name in ("whole", "part"))
     assert np.allclose(first.encode(["a lantern"]), second.encode(["a lantern"]), atol=1e-5)
     if kind == "lora":
+        assert first.max_seq_length == 32  # as before the training
         assert not any("lora" in name for name, _ in first.named_parameters())
         start = SentenceTransformer(str(tmp_path / "encoder"), device="cpu")
         assert not np.allclose(start.encode(["a lantern"]), first.encode(["a lantern"]), atol=1e-3)
