@@ -115,7 +115,10 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="example: hf-recipes index book.txt --output outputs/book_index",
     )
     index.add_argument(
-        "texts", nargs="+", metavar="TEXT", help="files, folders or addresses of plain text, Markdown or HTML"
+        "texts",
+        nargs="+",
+        metavar="TEXT",
+        help="files, folders, addresses or data sets on the Hub of plain text, Markdown or HTML",
     )
     index.add_argument("--output", required=True, metavar="FOLDER", help="where the index is saved")
     index.add_argument("--embedder", help="id or folder of a model of sentence-transformers")

@@ -1,6 +1,5 @@
 """What a reader answers and what it does not: tables and figures for its card, and what mistakes in the decoding cost."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +9,13 @@ from ..answers import normalize, score_answer, score_answers
 from ..figures import ACCENT, INK, MUTED, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section
+from ..questions import kind_of
 from .data import LoadedQuestions, number_articles
 from .sensitivity import ask_again, sentence_around
 from .windows import Answers, join_windows, probabilities
 
 CONTEXTS = ((0, 80, "up to 80 words"), (81, 120, "81 to 120"), (121, 160, "121 to 160"), (161, 220, "161 to 220"), (221, None, "221 or more"))  # fmt: skip
 ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8"), (9, None, "9 or more"))
-KINDS = ("how many", "how much", "how", "who", "whose", "when", "where", "which", "what", "why")
 ERRORS = ("elsewhere", "too short", "too long", "overlapping", "none given", "none to be given")
 BINS = 10  # of the calibration
 
@@ -160,13 +159,6 @@ def names_of(buckets: Sequence[tuple[int, int | None, str]]) -> list[str]:
 
 def quarter(share: float) -> str:
     return QUARTERS[min(int(4 * share), 3)]
-
-
-def kind_of(question: str) -> str:
-    """The question word that stands first in the question, of `KINDS`."""
-    words = f" {' '.join(re.findall(r'[a-z]+', question.lower()))} "
-    found = [(words.find(f" {kind} "), -len(kind), kind) for kind in KINDS if f" {kind} " in words]
-    return min(found)[2] if found else "other"
 
 
 def place_of(rows: dict[str, list]) -> list[str]:

@@ -9,10 +9,10 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, List, Value
 
 from ..loading import check_shares, draw_groups, hub_revision, load_splits
+from ..questions import articles_of
 
 logger = logging.getLogger(__name__)
 
-MANY_ARTICLES = 20
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -205,12 +205,8 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
 
 
 def number_articles(split: Dataset) -> np.ndarray:
-    """`(questions,)`: the number of the article that a question is about, or of its context where the title is missing; of the contexts
-    alone where articles are few. Questions of one are not independent."""
-    titles, contexts = split["title"][:], split["context"][:]
-    texts = [title or context for title, context in zip(titles, contexts)]
-    if len(set(texts)) < MANY_ARTICLES:
-        texts = contexts
+    """`(questions,)`: the number of the article that a question is about (see `articles_of`)."""
+    texts = articles_of(split["title"][:], split["context"][:])
     numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return np.array([numbers[text] for text in texts])
 

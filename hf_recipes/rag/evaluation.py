@@ -17,7 +17,7 @@ from .documents import Document
 from .index import Hit, PassageIndex
 from .pipeline import Answer, Citation, RagPipeline
 from .questions import GoldQuestion
-from .readers import NOTHING
+from .readers import says_nothing
 from .scores import rarities, score_answer_text, score_hits
 
 ANSWERS_FILE = "_answers.jsonl"
@@ -151,12 +151,8 @@ def stage_of_failure(each: Measured) -> str | None:
     if rank > answer.read:
         return "the passage was found and did not fit into the budget"
     if answer.abstained:
-        return "the reader said nothing" if silent(answer) else "an answer was held back"
+        return "the reader said nothing" if says_nothing(answer.raw) else "an answer was held back"
     return "the reader read the passage and answered something else"
-
-
-def silent(answer: Answer) -> bool:
-    return not answer.raw or NOTHING.lower().rstrip(".") in answer.raw.lower()
 
 
 def first_rank(each: Measured, depth: int) -> int | None:

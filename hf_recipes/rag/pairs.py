@@ -7,11 +7,10 @@ import numpy as np
 from datasets import Dataset
 
 from ..loading import check_shares, draw_groups, hub_revision, load_splits
+from ..questions import articles_of
 from .ranking import RankingTest
 
 logger = logging.getLogger(__name__)
-
-MANY_ARTICLES = 20  # with fewer, passages are drawn one by one
 
 
 class LoadedPairs(NamedTuple):
@@ -72,7 +71,7 @@ def load_pairs(
     if "test" not in splits and "validation" in splits:
         splits["test"], tested_on = splits.pop("validation"), "its validation split"
     if "test" not in splits:
-        tested_on = f"{test_share:.0%} of the articles, drawn by the seed"
+        tested_on = f"{test_share:.0%} of the questions, drawn by article and the seed"
         splits["train"], splits["test"] = draw_articles(splits["train"], test_share, seed)
     if "validation" not in splits:
         splits["train"], splits["validation"] = draw_articles(splits["train"], validation_share, seed)
@@ -98,10 +97,7 @@ def read_split(split: Dataset, name: str, question_column: str, passage_column: 
         if empty is not None:
             raise ValueError(f"row {empty} of {name}: {column} holds no text; fill it, or leave the row out")
     titles = list(split[article_column]) if article_column in split.column_names else [None] * len(passages)
-    # as question answering does: a question without a title is one of its passage
-    articles = [str(title or passage) for title, passage in zip(titles, passages)]
-    if len(set(articles)) < MANY_ARTICLES:
-        articles = passages
+    articles = list(map(str, articles_of(titles, passages)))
     first = {pair: row for row, pair in reversed(list(enumerate(zip(questions, passages))))}
     if len(first) < len(questions):
         logger.warning(

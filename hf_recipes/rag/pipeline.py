@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .grounding import SUPPORTED, find_support, unsupported_sentences
 from .index import Hit, PassageIndex, Rerank
-from .readers import NOTHING, Reader
+from .readers import NOTHING, Reader, says_nothing
 
 
 class Citation(NamedTuple):
@@ -133,8 +133,7 @@ class RagPipeline:
         unsupported = unsupported_sentences(reading.answer, passages)
         cited = reading.cited or self.support(reading.answer, passages)
         seconds["ground"] = time.perf_counter() - start
-        silent = not reading.answer or NOTHING.lower().rstrip(".") in reading.answer.lower()
-        abstained = silent or reading.score < self.least_score or (self.grounded and not cited)
+        abstained = says_nothing(reading.answer) or reading.score < self.least_score or (self.grounded and not cited)
         return Answer(
             question=question,
             answer=NOTHING if abstained else reading.answer,

@@ -49,6 +49,11 @@ class Reader(Protocol):
         """The answer; what is written is shown piece by piece."""
 
 
+def says_nothing(answer: str) -> bool:
+    """Whether a reader found no answer: by saying nothing, or by saying so."""
+    return not answer or NOTHING.lower().rstrip(".") in answer.lower()
+
+
 def load_reader(model: str, prompt: str = "plain", device: str | None = None) -> "ExtractiveReader | GenerativeReader":
     """The reader that fits a model: one that finds spans, or one that writes.
 

@@ -11,10 +11,11 @@ from ..figures import ACCENT, INK, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section, markdown_table, save_figures
 from .documents import Document
-from .evaluation import SEMANTIC, Measured, abstentions, examples_of, first_rank, silent, stage_of_failure
+from .evaluation import SEMANTIC, Measured, abstentions, examples_of, first_rank, stage_of_failure
 from .index import PassageIndex
 from .pipeline import describe_place
 from .questions import held_out
+from .readers import says_nothing
 from .scores import cross_fit, fit_threshold, mean_of, score_abstention, share_of_words
 
 RETRIEVAL = {
@@ -74,8 +75,17 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
         decided, thresholds = cross_fit(scores, abstained, answerable, second)
         right = np.array([each.reading.get("right", 0.0) for each in measured]) * ~decided
         facts = np.array([each.gold.kind == FACTS for each in measured])
+        low, high = interval(
+            resample(
+                lambda rows: score_abstention(decided[rows], answerable[rows])["abstention_f1"],
+                len(measured),
+                strata=answerable,
+            )
+        )
         results |= {
             **score_abstention(decided, answerable),
+            "abstention_f1_low": float(low),
+            "abstention_f1_high": float(high),
             "abstention_f1_of_reader": score_abstention(abstained, answerable)["abstention_f1"],
             "least_scores": thresholds,
             "least_score": fit_threshold(scores, abstained, answerable),
@@ -220,19 +230,11 @@ def plot_ranks(rows: Sequence[Measured]) -> Any:
 def describe_abstention(measured: Sequence[Measured], results: dict[str, Any]) -> Section:
     unanswerable = sum(not each.gold.answerable for each in measured)
     low, high = sorted(results["least_scores"])
-    scores, abstained, answerable = abstentions(measured)
-    decided, _ = cross_fit(scores, abstained, answerable, held_out([each.gold for each in measured]))
-    drawn = resample(
-        lambda rows: score_abstention(decided[rows], answerable[rows])["abstention_f1"],
-        len(measured),
-        strata=answerable,
-    )
-    f1_low, f1_high = interval(drawn)
     return Section(
         "Saying nothing",
         f"Of {len(measured)} questions the text does not answer {unanswerable}. Each half is judged by the score that was fitted on the other "
         f"half, {low:.3g} and {high:.3g}: precision {results['abstention_precision']:.2f}, recall {results['abstention_recall']:.2f}, F1 "
-        f"{results['abstention_f1']:.2f} ({f1_low:.2f} to {f1_high:.2f}); {results['abstention_f1_of_reader']:.2f} where the reader alone says when "
+        f"{results['abstention_f1']:.2f} ({results['abstention_f1_low']:.2f} to {results['abstention_f1_high']:.2f}); {results['abstention_f1_of_reader']:.2f} where the reader alone says when "
         f"it has nothing to say. What is then answered is right in {results['right_of_answered']:.0%} of cases, which is "
         f"{results['right_at_score']:.0%} of the questions that the text answers. The index keeps {results['least_score']:.3g}, fitted on all "
         "questions, for this reader.",
@@ -268,7 +270,7 @@ def describe_failures(measured: Sequence[Measured]) -> Section:
                     "expected": each.gold.answers[0] if each.gold.answers else "nothing",
                     "best passage": describe_place(each.hits[0]) if each.hits else "",
                     "rank of the right one": "" if rank is None else str(rank),
-                    "the reader said": "nothing" if silent(each.answer) else cut_words(each.answer.raw),
+                    "the reader said": "nothing" if says_nothing(each.answer.raw) else cut_words(each.answer.raw),
                     "score": each.answer.score,
                 }
             )

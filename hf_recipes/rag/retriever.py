@@ -24,10 +24,8 @@ from .ranking import RankingTest, measure_ranks, rank_by_vectors
 
 STATE_FILE = "state.safetensors"  # in a checkpoint: all weights as the training has them
 LEAST_COUNT = 2  # of a word that has a vector: names are rare, and what questions ask for
-MARGIN, NEAREST = (
-    0.05,
-    30,
-)  # a hard negative is among the nearest so many, and that much further away than the right passage
+NEAREST = 30  # a hard negative is among so many passages
+MARGIN = 0.05  # and by this share of the right one's likeness less like the question
 
 
 @dataclass

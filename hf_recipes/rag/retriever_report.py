@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from ..figures import PALETTE, new_figure
 from ..intervals import interval, resample
 from ..model_card import CardInfo, Report, Section, describe_data
+from ..questions import kind_of
 from .pairs import LoadedPairs
 from .ranking import METRICS, RankingTest, measure_ranks, rank_by_vectors, rank_by_words
 from .wording import split_words
@@ -23,7 +24,6 @@ passages = ["The kettle has been on the stove since noon.", "Rain fell on the ha
 print(model.similarity(model.encode_query("What was the weather at sea?"), model.encode_document(passages)))
 """
 BEFORE, WORDS = "before the training", "BM25"
-KINDS = ("how many", "how much", "how", "who", "whose", "when", "where", "which", "what", "why")
 SHARED = ("none to a quarter", "to a half", "to three quarters", "to all")
 MOST_RANK = 20  # of the figure
 SHOWN = 8  # articles
@@ -147,12 +147,6 @@ def shared_quarter(question: str, passage: str) -> int:
     words = {word for word in split_words(question) if len(word) > 3}
     share = len(words & set(split_words(passage))) / max(len(words), 1)
     return min(3, max(0, int(np.ceil(4 * share)) - 1))
-
-
-def kind_of(question: str) -> str:
-    words = f" {' '.join(split_words(question))} "
-    found = [(words.find(f" {kind} "), -len(kind), kind) for kind in KINDS if f" {kind} " in words]
-    return min(found)[2] if found else "other"
 
 
 def table_by(
