@@ -13,7 +13,7 @@ METRICS = {"psnr": "PSNR", "ssim": "SSIM", "rgb_psnr": "RGB PSNR"}
 # dB of bicubic interpolation on the luminance, as papers have reported it since Timofte et al. 2013, by benchmark and scale
 PUBLISHED_BICUBIC = {
     "set5": {2: 33.66, 3: 30.39, 4: 28.42},
-    "set14": {2: 30.24, 3: 27.54, 4: 26.00},
+    "set14": {2: 30.24, 3: 27.55, 4: 26.00},
     "bsd100": {2: 29.56, 3: 27.21, 4: 25.96},
 }
 

@@ -58,12 +58,12 @@ def test_train_push_and_tag_a_sentence(tmp_path):
         "--train_sentences",
         "500",
         "--num_train_epochs",
-        "1",
+        "3",
     ]
     words += ["--output_dir", tmp_path / "run", "--push_to_hub", "--hub_model_id", "local/test-ner"]
     environment = {"HF_TOKEN": os.environ.get("HF_TOKEN", "hf_local"), "HF_HUB_OFFLINE": "0"}
     run_python(ROOT / "recipes/ner.py", *words, env=environment)
-    assert json.loads((tmp_path / "run/all_results.json").read_text())["test_f1"] > 0.15  # of 32 steps
+    assert json.loads((tmp_path / "run/all_results.json").read_text())["test_f1"] > 0.3
     script = """
 import sys; sys.modules["hf_recipes"] = None
 from transformers import pipeline
