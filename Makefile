@@ -19,7 +19,7 @@ quickstart: $(INSTALLED)  ## train the U-Net on simulated cells, count an image
 	$(BIN)/python recipes/quickstart.py outputs/quickstart
 
 models: $(INSTALLED)  ## the few models that other tasks' studies need, into outputs/
-	$(LAUNCH) recipes/question_answering.py --config recipes/question_answering/squad.yaml
+	$(LAUNCH) recipes/question_answering.py --config recipes/question_answering/passages.yaml
 	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever.yaml
 	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever_words.yaml
 	$(LAUNCH) recipes/rag.py --config recipes/rag/retriever_words.yaml --train false --output_dir outputs/rag_words

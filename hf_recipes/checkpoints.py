@@ -43,5 +43,5 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """All or nothing: a reader never sees half a file."""
     part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(value, indent=1, default=float))
+    part.write_text(json.dumps(value, indent=1, default=float) + "\n")
     os.replace(part, path)

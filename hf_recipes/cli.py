@@ -125,6 +125,12 @@ def build_parser() -> argparse.ArgumentParser:
     index.add_argument("--chunking", help="characters, tokens, sentences, paragraphs, recursive, sliding or semantic")
     index.add_argument("--size", type=at_least_one, help="of a passage, in the chunking's unit")
     index.add_argument("--overlap", type=int, help="of two passages in a row")
+    index.add_argument(
+        "--titles",
+        action="store_const",
+        const=True,
+        help="search passages with the titles of their sections before them",
+    )
     index.add_argument("--device", default=None, help="cpu, cuda, ...")
     index.set_defaults(call=index_texts)
 
@@ -132,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
         "ask",
         help="answer questions from an index of texts",
         description="Answer questions from the passages of an index, with the places that the answer rests on.",
-        epilog='example: hf-recipes ask outputs/book_index "Who lives in the tower?" --reader outputs/question_answering_squad',
+        epilog='example: hf-recipes ask outputs/book_index "Who lives in the tower?" --reader outputs/question_answering_passages',
     )
     ask.add_argument("index", metavar="INDEX", help="folder of an index, or id on the Hub")
     ask.add_argument("question", nargs="+")
@@ -142,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     ask.add_argument(
         "--prompt", default="plain", help="of a model that writes: plain, quote, steps, cite, or a file of one's own"
     )
+    ask.add_argument("--embedder", help="that made the index, where it is no longer where it was then: id or folder")
     ask.add_argument("--method", default="hybrid", choices=["dense", "bm25", "hybrid"], help="how passages are found")
     ask.add_argument("--k", type=at_least_one, default=5, help="passages to read")
     ask.add_argument(
@@ -471,7 +478,13 @@ def index_texts(args: argparse.Namespace) -> int:
 
     silence_transformers()
     documents = [document for source in args.texts for document in load_documents(source)]
-    given = {"embedder": args.embedder, "kind": args.chunking, "size": args.size, "overlap": args.overlap}
+    given = {
+        "embedder": args.embedder,
+        "kind": args.chunking,
+        "size": args.size,
+        "overlap": args.overlap,
+        "titles": args.titles,
+    }
     given = {name: value for name, value in given.items() if value is not None}
     if (Path(args.output) / "config.json").exists():
         index = PassageIndex.from_pretrained(args.output, device=args.device)
@@ -486,14 +499,16 @@ def index_texts(args: argparse.Namespace) -> int:
 
 
 def ask_index(args: argparse.Namespace) -> int:
+    from sentence_transformers import SentenceTransformer
+
     from . import PassageIndex, RagPipeline
     from .rag.readers import load_reader
 
     silence_transformers()
-    index = PassageIndex.from_pretrained(args.index, device=args.device)
+    embedder = SentenceTransformer(args.embedder, device=args.device) if args.embedder else None
+    index = PassageIndex.from_pretrained(args.index, embedder=embedder, device=args.device)
     reader = load_reader(args.reader, args.prompt, args.device)
-    known = index.config.get("least_scores", {}).get(args.reader, 0.0)
-    least_score = known if args.least_score is None else args.least_score
+    least_score = index.least_score(args.reader) if args.least_score is None else args.least_score
     rag = RagPipeline(index, reader, k=args.k, method=args.method, least_score=least_score)
 
     def ask(question: str) -> str:

@@ -244,7 +244,7 @@ def training_log(trainer: "RecipeTrainer", chosen: int | None, most: int = 25) -
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """Rows of equal keys as Markdown; numbers with four significant digits, an empty cell for None."""
+    """Rows of equal keys as Markdown; numbers with four significant digits, an empty cell for None, bars escaped."""
     if not rows:
         return ""
     keys = list(rows[0])
@@ -258,7 +258,7 @@ def format_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split()).replace("|", "\\|")
 
 
 def describe_hardware(device: str) -> str:

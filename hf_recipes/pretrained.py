@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import timm
 import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,6 +33,8 @@ def load_features(backbone: str, option: str, stages: tuple[int, ...] = (-1,)) -
         OSError, RuntimeError: when there is no such network, or it cannot be loaded.
         ValueError: when some of its weights are not in the repository.
     """
+    import timm  # slow to load, and text has no use for it
+
     place = f"local-dir:{backbone}" if Path(backbone).is_dir() else f"hf-hub:{backbone}"
     # a repository without a classifier says that it has 0 classes, and timm would want the classifier's layers then
     overlay = {"num_classes": -1}

@@ -9,6 +9,7 @@ A study is a YAML file beside the recipe's configurations:
     unit: images                         # what it is trained on
     page: Cell counting                  # title of the page; that of the recipe by default
     task: cell_counting                  # whose page it is on; the recipe's by default
+    private: [highest_losses.png]        # figures of cards that show data which may not be published; they stay with the run
     sections:
       - title: Learning curve
         text: What the section is about.
@@ -34,14 +35,17 @@ is there with the same digest is not run again. The page, `model_cards/TASK.md`,
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .checkpoints import read_json, write_json
 from .model_card import describe_hardware, format_cell
 from .processes import run_file
 
@@ -102,6 +106,7 @@ class Study:
     unit: str = "images"
     page: str = ""
     task: str = ""
+    private: list[str] = field(default_factory=list)
 
     def folder(self, variant: Variant, seed: int) -> Path:
         """Of a run on this machine."""
@@ -114,14 +119,10 @@ class Study:
         """What the variant's runs measured, by seed; runs of older options are left out."""
         found = []
         for seed in self.variants[variant].seeds:
-            result = read_result(self.result_file(variant, seed))
+            result = read_json(self.result_file(variant, seed))
             if result and result["digest"] == self.variants[variant].digest(seed):
                 found.append(result)
         return found
-
-
-def read_result(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def load_study(file: Path) -> Study:
@@ -163,7 +164,8 @@ def load_study(file: Path) -> Study:
     recipe, unit = Path(data["recipe"]), data.get("unit", "images")
     page = data.get("page", recipe.stem.replace("_", " ").capitalize())
     task = data.get("task", recipe.stem)
-    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task)
+    private = data.get("private", [])
+    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task, private)
 
 
 def source_options(variant: Variant) -> dict[str, str]:
@@ -208,7 +210,7 @@ def run_study(
         (variant, seed)
         for variant in chosen
         for seed in seeds or variant.seeds
-        if (read_result(study.result_file(variant.name, seed)) or {}).get("digest") != variant.digest(seed)
+        if (read_json(study.result_file(variant.name, seed)) or {}).get("digest") != variant.digest(seed)
     ]
     for number, (variant, seed) in enumerate([] if page_only else todo, 1):
         start = time.monotonic()
@@ -266,13 +268,15 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
         "hardware": describe_hardware(device_type()),
         "results": json.loads((folder / "all_results.json").read_text()),
     }
+    for checkpoint in folder.glob("checkpoint-*"):  # studies have many runs, and a finished one needs none
+        shutil.rmtree(checkpoint)
     file = study.result_file(variant.name, seed)
-    if (read_result(file) or {}).get("digest") == variant.digest(seed):
+    if (read_json(file) or {}).get("digest") == variant.digest(seed):
         return result  # it was run for another one's sake; the committed numbers stay
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1) + "\n")
     if any(variant.name in section.cards for section in study.sections) and seed == variant.seeds[0]:
-        copy_card(folder, CARDS / study.task / variant.name)
+        copy_card(folder, CARDS / study.task / variant.name, study.private)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, result)  # last: it says that the run is done
     return result
 
 
@@ -282,10 +286,12 @@ def device_type() -> str:
     return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 
 
-def copy_card(folder: Path, target: Path) -> None:
-    """The card of a reference run and the figures that it shows."""
+def copy_card(folder: Path, target: Path, private: Sequence[str] = ()) -> None:
+    """The card of a reference run and the figures that it shows, without the private ones."""
     target.mkdir(parents=True, exist_ok=True)
     card = (folder / "README.md").read_text()
+    for figure in private:
+        card = re.sub(rf"!\[[^]]*\]\({re.escape(figure)}\)", f"*{figure} shows the data and stays with the run.*", card)
     (target / "README.md").write_text(card)
     for figure in folder.glob("*.png"):
         if f"({figure.name})" in card:

@@ -62,7 +62,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     text = (
         f"# {studies[0].page}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
-        "weights, its augmentation and, where data are drawn, its data; in figures a diamond or line is the mean, a whisker the standard "
+        "weights, its augmentation and, where data are drawn, its data; a number without ± is of a single run; in figures a diamond or line is the mean, a whisker the standard "
         "deviation, a dot a run. The test split is used once a run, by the saved model "
         "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
         f"{sum(seconds.values()) / 3600:.1f} hours. Hardware: {'; '.join(sorted(hardware))}. "

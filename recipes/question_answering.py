@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel, set_seed
 
 from hf_recipes import QuestionAnsweringPipeline
@@ -18,7 +18,7 @@ from hf_recipes.lora import add_lora
 from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
 from hf_recipes.question_answering.analysis import analyse
 from hf_recipes.question_answering.card import make_card
-from hf_recipes.question_answering.data import LoadedQuestions, load_questions
+from hf_recipes.question_answering.data import LoadedQuestions, load_questions, with_wrong_contexts
 from hf_recipes.question_answering.model import keep_layers
 from hf_recipes.question_answering.trainer import QuestionAnsweringTrainer
 from hf_recipes.question_answering.windows import WindowCollator, make_compute, make_reduce, make_windows
@@ -42,6 +42,13 @@ class QuestionAnsweringArguments(DatasetArguments):
     )
     drop_bad_answers: bool = field(
         default=False, metadata={"help": "Leave out training questions whose answer is not where it should be."}
+    )
+    wrong_contexts: int = field(
+        default=0,
+        metadata={
+            "help": "Ask each training question of so many like contexts as well that do not answer it, so that the reader learns to "
+            "find nothing."
+        },
     )
     model: str = field(
         default="sentence-transformers/all-MiniLM-L6-v2", metadata={"help": "An encoder or a reader: id or folder."}
@@ -71,6 +78,12 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
             drop_bad_answers=recipe.drop_bad_answers,
             seed=args.seed,
         )
+    if recipe.wrong_contexts < 0:
+        raise ValueError(f"--wrong_contexts is {recipe.wrong_contexts}; it is 0 or more")
+    if recipe.wrong_contexts:
+        with args.main_process_first():
+            wrong = with_wrong_contexts(data.splits["train"], recipe.wrong_contexts, args.seed)
+        data.splits["train"] = concatenate_datasets([data.splits["train"], wrong])
     tokenizer = AutoTokenizer.from_pretrained(recipe.model)
     longest = longest_window(AutoConfig.from_pretrained(recipe.model), tokenizer)
     if recipe.max_length > longest:

@@ -19,6 +19,7 @@ from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.publishing import publish_folder
 from hf_recipes.rag.documents import load_documents
 from hf_recipes.rag.evaluation import answer_all, resident_megabytes, search_all
+from hf_recipes.rag.index import check_portable
 from hf_recipes.rag.questions import load_questions
 from hf_recipes.rag.readers import load_reader, load_reranker
 from hf_recipes.rag.report import make_report, summarize, write_page
@@ -45,8 +46,14 @@ class RagAnswersArguments(DatasetArguments):
     overlap: int | None = field(
         default=None, metadata={"help": "Of two passages in a row, in the same unit; likewise."}
     )
+    titles: bool = field(
+        default=False, metadata={"help": "Search passages with the titles of their sections before them."}
+    )
     method: Literal["dense", "bm25", "hybrid"] = field(
         default="hybrid", metadata={"help": "By vectors, by words, or by both."}
+    )
+    rank_constant: int = field(
+        default=60, metadata={"help": "hybrid: the smaller, the more the first ranks of both count."}
     )
     pool: int = field(default=50, metadata={"help": "Passages that are ranked, and that the later stages choose from."})
     rerank: str | None = field(
@@ -73,6 +80,8 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
         raise ValueError(
             f"{args.world_size} processes were started; questions are asked by one, so start it without them"
         )
+    if args.push_to_hub:
+        check_portable(recipe.embedder)
     set_seed(args.seed)
     folder, settings = Path(args.output_dir), run_settings(recipe, args)
     check_folder(folder, settings)
@@ -102,6 +111,7 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
     search = {
         "method": recipe.method,
         "pool": recipe.pool,
+        "rank_constant": recipe.rank_constant,
         "relevance": recipe.relevance,
         "rerank": load_reranker(recipe.rerank, device) if recipe.rerank else None,
     }
@@ -113,17 +123,20 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
         kind=recipe.chunking,
         size=recipe.size,
         overlap=recipe.overlap,
+        titles=recipe.titles,
         device=device,
     )
+    index.save_pretrained(folder)
     indexing = time.monotonic() - began
+    index = PassageIndex.from_pretrained(folder, embedder=index.embedder)  # what is measured is what is kept
     memory["the index"] = resident_megabytes()
-    measured = search_all(index, questions, document, search, recipe.k, recipe.evidence_budget)
+    measured = search_all(index, questions, document, search, recipe.evidence_budget)
     if reader:
         rag = RagPipeline(index, reader, k=recipe.k, budget=recipe.budget, **search)
         answer_all(rag, measured, document, recipe.judge, folder)
     results = summarize(measured, indexing) | {"passages": len(index.passages)}
     if reader:
-        index.config["least_scores"] = {recipe.reader: results["least_score"]}
+        index.remember_least_score(recipe.reader, results["least_score"])
     index.save_pretrained(folder)
     write_page(index, make_report(measured, document, results, memory), results, folder)
     return results | {"precision": "bf16" if reader and has_bf16() else "fp32"}

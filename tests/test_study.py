@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT, TINY, load_recipe, make_parser
 
 from hf_recipes import study
-from hf_recipes.study import Section, Study, load_study, run_study
+from hf_recipes.study import Section, Study, copy_card, load_study, run_study
 from hf_recipes.study_page import comparison_rows, mean_and_deviation, plot_section, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
@@ -52,16 +52,34 @@ def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, cap
     card = (tmp_path / "model_cards/cell_counting/tiny/README.md").read_text()
     assert f"{results[0]['results']['test_mae']:.4g}" in card and str(tmp_path) not in text
 
+    assert not list((tmp_path / "outputs").rglob("checkpoint-*")) and list(
+        (tmp_path / "outputs").rglob("model.safetensors")
+    )
+
     def fail(*args):
         raise AssertionError("a finished run was run again")
 
     monkeypatch.setattr(study, "run_variant", fail)
     write_page([run_study(small_study, passed_on=passed_on)])
+    half = tmp_path / "model_cards/results/cell_counting/tiny-s1.json"
+    half.write_text(half.read_text()[:100])  # an older version was killed while it wrote
+    with pytest.raises(AssertionError, match="run again"):
+        run_study(small_study, passed_on=passed_on)
     config = tmp_path / "tiny.yaml"
     config.write_text(config.read_text() + "sigma: 3.0\n")  # other options: the old results no longer count
     with pytest.raises(AssertionError, match="run again"):
         run_study(small_study, passed_on=passed_on)
     assert load_study(small_study).results("tiny") == []
+
+
+def test_private_figures_stay_with_the_run(tmp_path):
+    (tmp_path / "README.md").write_text("![Losses](losses.png)\n\n![Pairs, by class](pairs.png)\n")
+    for name in ("losses.png", "pairs.png"):
+        (tmp_path / name).touch()
+    copy_card(tmp_path, tmp_path / "card", ["pairs.png"])
+    assert sorted(path.name for path in (tmp_path / "card").iterdir()) == ["README.md", "losses.png"]
+    card = (tmp_path / "card/README.md").read_text()
+    assert "![Losses](losses.png)" in card and "(pairs.png)" not in card and "stays with the run" in card
 
 
 @pytest.mark.parametrize("option", ["--max_steps", "--seed=3", "--output_dir", "--load_best_model_at_end"])

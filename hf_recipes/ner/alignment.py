@@ -33,7 +33,7 @@ def align_sentences(
     *,
     max_length: int = 128,
     stride: int = 32,
-    label_all: bool = False,
+    continued: Sequence[int] | None = None,
 ) -> dict[str, list]:
     """Windows of tokens, one at least for each sentence.
 
@@ -46,11 +46,11 @@ def align_sentences(
         tokenizer: a fast one.
         max_length: tokens of a window, special ones included.
         stride: tokens that windows share.
-        label_all: label every token of a word, instead of its first.
+        continued: label every token of a word instead of its first alone, the further ones by the label's entry here.
 
     Returns:
         `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids` by window; `labels`, `IGNORED` where a token is
-        not learned from: special tokens, words that another window labels and, without `label_all`, all but the first token of a word;
+        not learned from: special tokens, words that another window labels and, without `continued`, all but the first token of a word;
         `word`, the number of the word whose answer a token gives, `IGNORED` where it gives none; and `sentence`, its number.
 
     Raises:
@@ -87,10 +87,9 @@ def align_sentences(
             if of is None or best[sentence, of] != window:
                 continue
             if place == places[window].get(of):
-                word[place] = of
-            elif not label_all:
-                continue
-            target[place] = labels[sentence][of]
+                word[place], target[place] = of, labels[sentence][of]
+            elif continued is not None:
+                target[place] = continued[labels[sentence][of]]
         windows["labels"].append(target)
         windows["word"].append(word)
     return windows

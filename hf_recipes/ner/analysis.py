@@ -9,10 +9,12 @@ from transformers import PreTrainedModel
 from ..figures import ACCENT, INK, new_figure
 from ..model_card import Report, Section
 from .data import LoadedSentences
+from .examples import describe_sentences
 from .head import tags_of
 from .labels import Entity, LabelMap
 from .metrics import (
     ERRORS,
+    EntityScores,
     count_errors,
     count_matches,
     describe_examples,
@@ -22,7 +24,7 @@ from .metrics import (
     find_errors,
     scores_by,
 )
-from .mismatch import describe_labels, names_by_number, score_readings
+from .mismatch import BY_NAME, IN_IOB1, describe_labels, names_by_number, readings_of
 from .windows import answer_sentences, sentences_of
 
 LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))
@@ -49,7 +51,8 @@ def analyse(
         source: a tagger whose own answers to the test are to be explained, under each way to read them.
         windows: `max_length` and `stride` for its answers.
     """
-    words, names = data.splits["test"]["words"], tags_of(trainer.model)
+    words, tags = (list(data.splits["test"][name]) for name in ("words", "tags"))
+    names = tags_of(trainer.model)
     lengths = [len(sentence) for sentence in words]
     found = sentences_of(predictions, lengths, names)
     gold, ours = data.entities("test"), entities_of(found)
@@ -58,15 +61,14 @@ def analyse(
     low, high = f1_interval(matches)
     report = Report(
         measured={
-            "train_examples": len(data.splits["train"]),
+            "train_examples": 0 if strategy == "zero_shot" else len(data.splits["train"]),
             "f1_low": low,
             "f1_high": high,
             "errors": counts,
             "history": history_of(trainer),
-            "examples": describe_examples(matches),
         }
     )
-    explained = []
+    explained, counted = [], {"model": matches}
     if strategy == "mismatched":
         by_number = entities_of(sentences_of(predictions, lengths, names_by_number(names, data.tags)))
         found, answered, wanted = count_matches(gold, by_number).sum(0)
@@ -80,16 +82,29 @@ def analyse(
         )
     if source is not None:
         answers = answer_sentences(source.to(trainer.model.device).eval(), trainer.processing_class, words, **windows)
-        of_source, tags = tags_of(source), data.splits["test"]["tags"]
-        report.baselines = score_readings(answers, of_source, data.tags, label_map, tags)
+        of_source = tags_of(source)
+        readings = readings_of(answers, of_source, data.tags, label_map)
+        report.baselines = {
+            name: EntityScores().compute(predictions=each, references=tags) for name, each in readings.items()
+        }
+        counted |= {name: count_matches(gold, entities_of(each)) for name, each in readings.items() if name != IN_IOB1}
+        if strategy == "zero_shot":
+            report.measured |= {f"raw_{name}": report.baselines[BY_NAME][name] for name in ("f1", "untyped_f1")}
         rows = describe_labels(answers, of_source, data.tags, tags)
         explained.append(Section("What each label of the source is given to", "Words of the test.", rows))
+    report.measured["examples"] = describe_examples(counted)
+    sentences = describe_sentences(trainer.model, trainer.processing_class, data.types)
     report.sections = [
         Section("How sure the F1 is", f"95 % interval, sentences drawn with replacement: {low:.3f} to {high:.3f}."),
         *([describe_map(label_map, data)] if label_map else []),
         *explained,
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
         describe_errors(counts, gold, ours),
+        *(
+            [Section("Sentences of our own", "What it makes of sentences that are in no data set.", sentences)]
+            if sentences
+            else []
+        ),
         Section(
             "By length of the entity",
             "",

@@ -48,7 +48,7 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
         else ""
     )
     return CardInfo(
-        title=f"{name} for named entities, {data['dataset_name']}",
+        title=f"{'Tagger' if Path(recipe.model).is_dir() else name} for named entities, {data['dataset_name']}",
         summary=f"Finds named entities. `{name}`{'' if recipe.strategy == 'zero_shot' else ' fine-tuned'}. {how}{updates}",
         pipeline_task="token-classification",
         auto_class="AutoModelForTokenClassification",

@@ -1,5 +1,7 @@
 """The head of a tagger taken apart by its labels and put together for others: nothing is reused by number alone."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -21,6 +23,10 @@ def tags_of(model: PreTrainedModel) -> list[str]:
         ValueError: when they have no names, as those of an encoder that is no tagger.
     """
     names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    if "O" not in names and not all(name.startswith("LABEL_") for name in names):
+        raise ValueError(
+            f"the model's labels are {', '.join(names[:6])}: none of them is O, what is no entity; rename that one in its config (id2label)"
+        )
     if all(name.startswith("LABEL_") for name in names):
         raise ValueError(
             f"the model's labels have no names ({names[0]}, ...): it is no tagger, or one that does not say what its labels are. Say it in "
@@ -71,7 +77,8 @@ def replace_head(
     """A head for other tags, in place.
 
     The row of a target tag is the mean of the rows of the source tags that become it: types by the map, letters by what they cover (`B` is
-    `S` and `U` as well, `I` is `E` and `L`; from IO, both are `I`). `O` stays `O`.
+    `S` and `U` as well, `I` is `E` and `L`; from IO, both are `I`). `O` stays `O`. Where several tags come from the same rows, they share
+    their probability by their biases, so that together they are as likely as these rows were.
 
     Args:
         model: with the source's tags in its config.
@@ -90,12 +97,13 @@ def replace_head(
     nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
     if head.bias is not None:
         nn.init.zeros_(head.bias)
-    for number, tag in enumerate(tags):
-        rows = source_rows(tag, source, label_map, new) if label_map else []
+    rows_of = [source_rows(tag, source, label_map, new) if label_map else [] for tag in tags]
+    shared = Counter(map(tuple, rows_of))
+    for number, rows in enumerate(rows_of):
         if rows:
             head.weight[number] = old.weight[rows].mean(0)
             if head.bias is not None:
-                head.bias[number] = old.bias[rows].mean()
+                head.bias[number] = old.bias[rows].mean() - math.log(shared[tuple(rows)])
     model.set_submodule(name, head)
     model.config.id2label = dict(enumerate(tags))
     model.config.label2id = {tag: number for number, tag in enumerate(tags)}

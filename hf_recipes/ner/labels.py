@@ -291,12 +291,13 @@ class LabelMap:
         return becoming or ([self.related[kind]] if kind in self.related else [])
 
     def coverage(self, counts: Mapping[str, int]) -> list[dict[str, object]]:
-        """A row for each source type and for each new target type, with the number of entities of the target type in some data."""
+        """A row for each source type and for each new target type, with the number of entities of the target type in some data;
+        None for a type that is lost, of which the data know nothing."""
         rows = [
             {
                 "source": name,
                 "target": self.targets[name] or "O (lost)",
-                "entities": counts.get(self.targets[name] or "", 0),
+                "entities": counts.get(self.targets[name], 0) if self.targets[name] else None,
             }
             for name in self.source
         ]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .labels import LabelMap, convert_tags
-from .metrics import EntityScores
 from .windows import name_answers
+
+BY_NUMBER, BY_NAME, IN_IOB1 = "its labels by number", "its labels by name", "through the map, in IOB1"
 
 
 def names_by_number(source: Sequence[str], target: Sequence[str]) -> list[str]:
@@ -16,29 +17,23 @@ def names_by_number(source: Sequence[str], target: Sequence[str]) -> list[str]:
     return [*target[: len(source)], *["O"] * (len(source) - len(target))]
 
 
-def score_readings(
-    answers: list[np.ndarray],
-    source: Sequence[str],
-    target: Sequence[str],
-    label_map: LabelMap,
-    gold: Sequence[Sequence[str]],
-) -> dict[str, dict[str, float]]:
-    """The scores of one tagger's answers under each way to read them.
+def readings_of(
+    answers: list[np.ndarray], source: Sequence[str], target: Sequence[str], label_map: LabelMap
+) -> dict[str, list[list[str]]]:
+    """One tagger's answers as tags, under each way to read them.
 
     Args:
         answers: numbers of the tagger's labels by word, of each sentence.
         source, target: tags of the tagger and of the data, by number.
         label_map: from the types of the one to those of the other.
-        gold: tags in IOB2.
     """
     mapped = name_answers(answers, [label_map.map_tag(tag) for tag in source])
-    readings = {
-        "its labels by number": name_answers(answers, names_by_number(source, target)),
-        "its labels by name": name_answers(answers, list(source)),
+    return {
+        BY_NUMBER: name_answers(answers, names_by_number(source, target)),
+        BY_NAME: name_answers(answers, list(source)),
         "through the map": mapped,
-        "through the map, in IOB1": [convert_tags(tags, "IOB2", "IOB1") for tags in mapped],
+        IN_IOB1: [convert_tags(tags, "IOB2", "IOB1") for tags in mapped],
     }
-    return {name: EntityScores().compute(predictions=tags, references=gold) for name, tags in readings.items()}
 
 
 def describe_labels(
@@ -47,7 +42,8 @@ def describe_labels(
     """A row for each label of a tagger: its name, what it is taken for by number, and what the words that it is given to are.
 
     Args:
-        answers, source, target, gold: as for `score_readings`.
+        answers, source, target: as for `readings_of`.
+        gold: tags in IOB2.
     """
     meant: dict[int, Counter[str]] = {number: Counter() for number in range(len(source))}
     for numbers, tags in zip(answers, gold, strict=True):

@@ -38,17 +38,20 @@ def make_windows(
         split: the sentences.
         tags: by number, for the labels; None where nothing is learned and the labels are ignored.
         tokenizer: a fast one.
-        max_length, stride, label_all: of `align_sentences`.
+        max_length, stride: of `align_sentences`.
+        label_all: learn from every token of a word; its further ones are inside of its entity (`I-`).
         part: the number.
     """
+    numbers = {tag: number for number, tag in enumerate(tags)} if tags else None
+    continued = [numbers.get(f"I-{tag[2:]}", numbers[tag]) for tag in tags] if tags and label_all else None
     windows = split.map(
         partial(
             window_batch,
-            numbers={tag: number for number, tag in enumerate(tags)} if tags else None,
+            numbers=numbers,
             tokenizer=tokenizer,
             max_length=max_length,
             stride=stride,
-            label_all=label_all,
+            continued=continued,
             part=part,
         ),
         batched=True,

@@ -16,6 +16,7 @@ from .windows import Answers, join_windows, probabilities
 
 CONTEXTS = ((0, 80, "up to 80 words"), (81, 120, "81 to 120"), (121, 160, "121 to 160"), (161, 220, "161 to 220"), (221, None, "221 or more"))  # fmt: skip
 ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8"), (9, None, "9 or more"))
+NAIVE = "all of this at once"
 ERRORS = ("elsewhere", "too short", "too long", "overlapping", "none given", "none to be given")
 BINS = 10  # of the calibration
 
@@ -31,6 +32,7 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
         max_length, stride: of the windows.
     """
     split = data.splits["test"]
+    answered = np.array([bool(texts) for texts in data.splits["train"]["answers"][:]])
     rows = {name: split[name][:] for name in ("question", "context", "answers", "starts", "title", "id")}
     answers = join_windows(predictions, rows["context"], may_be_none=not all(rows["answers"]))
     exact, f1 = score_answers(answers.texts, rows["answers"])
@@ -44,39 +46,56 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
             **{"f1_low": low, "f1_high": high, "exact_match_low": exact_low, "exact_match_high": exact_high},
             "calibration_error": calibration_error(likely, exact),
             "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), exact),
-            "train_examples": len(data.splits["train"]),
+            "train_examples": int(answered.sum()),
             "test_examples": len(split),
             "examples": describe_examples(f1, exact, articles),
         },
     )
+    unlearned = int(answered.sum()) - int(answered[np.unique(trainer.train_dataset["example"][:])].sum())
+    unfound = int(np.isinf(answers.gold[:, 0]).sum()) - sum(not texts for texts in rows["answers"])
     lengths = [len(context.split()) for context in rows["context"]]
     answer_lengths = [len(texts[0].split()) if texts else 0 for texts in rows["answers"]]
 
     def table(name: str, groups: Sequence[str], order: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return score_table(name, groups, exact, f1, articles, order)
 
+    kinds = table("question", [kind_of(question) for question in rows["question"]])
+    places, shared = (table(*each, QUARTERS) for each in (("place", place_of(rows)), ("shared", shared_words(rows))))
+    windows = table("windows", [f"{number}" for number in answers.windows])
+
     report.sections = [
         Section(
             "How sure the numbers are",
             f"95 % intervals, articles drawn with all of their questions: F1 {low:.1f} to {high:.1f}, exact match {exact_low:.1f} to "
-            f"{exact_high:.1f}.",
+            f"{exact_high:.1f}. Of {int(answered.sum()):,} training questions {unlearned} were left out, whose answers are no whole tokens; "
+            f"of the {len(split):,} test questions {unfound} have an answer that is none either, longer than an answer may be, or in no window "
+            "as a whole.",
         ),
         Section(
             "By length of context and answer",
             "F1 and exact match, and the number of questions; the answer's length is that of the first annotation.",
             figure=plot_heat_maps(lengths, answer_lengths, {"F1": f1, "exact match": exact}),
         ),
-        Section("By length of the context", "", table("context", put(lengths, CONTEXTS), names_of(CONTEXTS))),
-        Section("By length of the answer", "", table("answer", put(answer_lengths, ANSWERS), names_of(ANSWERS))),
-        Section("By kind of question", "", table("question", [kind_of(question) for question in rows["question"]])),
-        Section("By number of windows", "", table("windows", [f"{number}" for number in answers.windows])),
-        Section("By place of the answer in the context", "", table("place", place_of(rows), QUARTERS)),
+        Section("By length of the context", "", plain(table("context", put(lengths, CONTEXTS), names_of(CONTEXTS)))),
+        Section("By length of the answer", "", plain(table("answer", put(answer_lengths, ANSWERS), names_of(ANSWERS)))),
+        Section(
+            "By kind of question, place, words and windows",
+            "F1 with 95 % intervals; the tables follow.",
+            figure=plot_groups(
+                {"kind": kinds, "place of the answer": places, "shared words": shared, "windows": windows}
+            ),
+        ),
+        Section("By kind of question", "", plain(kinds)),
+        Section("By number of windows", "", plain(windows)),
+        Section("By place of the answer in the context", "", plain(places)),
         Section(
             "By words that the question shares with the sentence of the answer",
             "Of the question's words of more than three letters.",
-            table("shared", shared_words(rows), QUARTERS),
+            plain(shared),
         ),
-        *describe_articles(rows["title"], exact, f1),
+        *describe_articles(
+            score_table("article", [title.replace("_", " ") for title in rows["title"]], exact, f1, np.arange(len(f1)))
+        ),
         Section(
             "Calibration",
             f"Exact match against the score that the pipeline gives, at the temperature {temperature:g} that was fitted on validation "
@@ -88,7 +107,7 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
     ]
     if sample:
         again = ask_again(trainer, split, sample, max_length=max_length, stride=stride)
-        report.measured["sensitivity"] = again
+        report.measured |= {"sensitivity": again, "answerable_auroc": again.get("answerable_auroc")}
         report.sections += [
             Section(
                 "The same questions of other contexts",
@@ -98,6 +117,16 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
             ),
             Section("Other windows", "The same questions; seconds of the whole evaluation.", again["windows"]),
         ]
+        if "answerable_auroc" in again:
+            report.sections.append(
+                Section(
+                    "Contexts that do not answer",
+                    "The same questions of their own contexts and of like ones without the words of an answer (an annotation may be missing): the "
+                    f"margin of the best span over no answer tells them apart with an area under the curve of {again['answerable_auroc']:.3f}; no "
+                    f"answer is the likelier in {again['declined_wrong']:.0%} of those that do not answer and in {again['declined_right']:.0%} of "
+                    "those that do.",
+                )
+            )
     return report
 
 
@@ -134,7 +163,11 @@ def decoding_mistakes(predictions: Any, answers: Answers, rows: dict[str, list])
         "the likeliest start and the likeliest end, each by itself, of the first window": (naive, rows["answers"]),
         "the first window only": (first_only, rows["answers"]),
         "the first annotated answer only": (answers.texts, [texts[:1] for texts in rows["answers"]]),
-        "both of the first and the last": (naive, [texts[:1] for texts in rows["answers"]]),
+        NAIVE: (naive, [texts[:1] for texts in rows["answers"]]),
+        f"{NAIVE}, and the first 2,000 questions only": (
+            naive[:2000],
+            [texts[:1] for texts in rows["answers"][:2000]],
+        ),
     }
     return {
         name: {"exact_match": 100 * float(exact.mean()), "f1": 100 * float(f1.mean())}
@@ -196,37 +229,32 @@ def score_table(
     rows = []
     for each in ordered:
         chosen = groups == each
-        low, high = bounds(f1[chosen], articles[chosen])
+        scores = {"exact match": exact[chosen], "F1": f1[chosen]}
         rows.append(
             {
                 name: each,
                 "questions": int(chosen.sum()),
-                "exact match": 100 * float(exact[chosen].mean()),
-                "F1": 100 * float(f1[chosen].mean()),
-                "95 % interval": f"{low:.1f} to {high:.1f}",
+                **{score: 100 * float(values.mean()) for score, values in scores.items()},
+                **{f"{score} between": bounds(values, articles[chosen]) for score, values in scores.items()},
             }
         )
     return rows
 
 
-def describe_articles(titles: Sequence[str], exact: np.ndarray, f1: np.ndarray, least: int = 30) -> list[Section]:
+def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `score_table` for a page."""
+    return [
+        {key: f"{value[0]:.1f} to {value[1]:.1f}" if isinstance(value, tuple) else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+def describe_articles(table: list[dict[str, Any]], least: int = 30) -> list[Section]:
     """The worst and the best; no section where too few have a title and enough questions."""
-    titles = np.array(titles)
-    rows = []
-    for title in np.unique(titles[titles != ""]):
-        chosen = titles == title
-        if chosen.sum() >= least:
-            rows.append(
-                {
-                    "article": title.replace("_", " "),
-                    "questions": int(chosen.sum()),
-                    "exact match": 100 * float(exact[chosen].mean()),
-                    "F1": 100 * float(f1[chosen].mean()),
-                }
-            )
-    rows.sort(key=lambda row: row["F1"])
-    text = f"The five worst and the five best with at least {least} questions."
-    return [Section("Articles", text, rows[:5] + rows[-5:])] if len(rows) >= 10 else []
+    rows = sorted((row for row in table if row["article"] and row["questions"] >= least), key=lambda row: row["F1"])
+    text = f"The five worst and the five best with at least {least} questions; one article cannot say how much articles differ by chance, so the "
+    text += "intervals draw its questions."
+    return [Section("Articles", text, plain(rows[:5] + rows[-5:]))] if len(rows) >= 10 else []
 
 
 # -- errors ------------------------------------------------------------------------------------------
@@ -293,6 +321,21 @@ def plot_heat_maps(contexts: Sequence[int], answers: Sequence[int], scores: dict
                 text = f"{means[row, column]:.0f}\nn={counts[row, column]}"
                 axis.text(column, row, text, ha="center", va="center", size=7, color=color)
     figure.colorbar(image, ax=list(axes[0]))
+    return figure
+
+
+def plot_groups(tables: dict[str, list[dict[str, Any]]]):
+    """F1 with its interval of each row of `score_table`, a panel for each table."""
+    figure, axes = new_figure(1, len(tables), 3.2, 3.4)
+    for axis, (title, rows) in zip(axes[0], tables.items()):
+        for place, row in enumerate(rows):
+            low, high = row["F1 between"]
+            axis.plot([low, high], [-place, -place], color=ACCENT, linewidth=1.5)
+            axis.plot(row["F1"], -place, "o", color=ACCENT, markersize=4)
+        names = [f"{next(iter(row.values()))} ({row['questions']:,})" for row in rows]
+        axis.set_yticks([-place for place in range(len(rows))], names, size=7)
+        axis.set(xlabel="F1", title=title)
+        axis.grid(axis="x", alpha=0.3)
     return figure
 
 

@@ -28,6 +28,8 @@ def make_card(recipe: Any, loaded: LoadedQuestions) -> CardInfo:
         f"`{name}`",
         recipe.layers and f"its first {recipe.layers} layers",
         (recipe.scratch and "from random weights") or "fine-tuned",
+        recipe.wrong_contexts
+        and f"which also saw each training question with {recipe.wrong_contexts} like passages that do not answer it",
         recipe.lora_rank
         and f"low-rank updates of its encoder (rank {recipe.lora_rank}) and the head were trained, and are merged",
     ]
@@ -43,8 +45,11 @@ def make_card(recipe: Any, loaded: LoadedQuestions) -> CardInfo:
         tested_on=loaded.tested_on and f"{data['dataset_name']}, {loaded.tested_on}",
         recipe="recipes/question_answering.py",
         limitations=[
-            "It finds an answer in any text: what the text does not say, it answers as surely as the rest, unless it was trained on questions "
-            "without answers.",
+            "It was trained on passages without an answer, so that it can find none; whether to believe it is for you to measure on texts "
+            "like yours."
+            if recipe.wrong_contexts
+            else "It finds an answer in any text: what the text does not say, it answers as surely as the rest, unless it was trained on "
+            "questions without answers.",
             f"An answer is one span of at most {recipe.max_answer_length} tokens: no lists, no yes or no, no sums.",
             "Its score is a probability for questions and texts like those of its training data only.",
         ],

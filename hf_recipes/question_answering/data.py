@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, List, Value
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ..loading import check_shares, draw_groups, hub_revision, load_splits
 from ..questions import articles_of
 
 logger = logging.getLogger(__name__)
 
+LIKE = 20  # a wrong context is one of so many that are most like the question
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -56,7 +58,7 @@ def load_questions(
     nested JSON.
 
     A data set without a test split is tested on its validation split, as SQuAD is; the validation is then drawn from the training questions,
-    by article (or context), so that no article is in both.
+    whole articles where they are named, else whole contexts, so that none is in both.
 
     Args:
         dataset: a Hub id, a folder that `load_dataset` reads, or a folder of `train*.json` and `dev*.json` (or `validation*`, `test*`) in
@@ -178,6 +180,8 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
         if len(row["answers"]) != len(row["starts"]):
             raise ValueError(f"{where}: {len(row['answers'])} answers and {len(row['starts'])} starts")
         for text, start in zip(row["answers"], row["starts"]):
+            if text is None or start is None:
+                raise ValueError(f"{where}: an answer is {text!r} at {start!r}; it is a text and a number")
             there = row["context"][start : start + len(text)] if start >= 0 else ""
             if not text.strip() or there != text:
                 bad.append(
@@ -202,6 +206,40 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
         dropped = {index for index, _ in bad}
         split = split.select([place for place, index in enumerate(split["index"]) if index not in dropped])
     return split
+
+
+def with_wrong_contexts(split: Dataset, number: int, seed: int) -> Dataset:
+    """The questions, each with contexts that do not answer it; no rows where there are none.
+
+    A reader of SQuAD v1.1 has never seen a text that does not answer. SQuAD 2.0 (Rajpurkar et al. 2018) had people write questions without an
+    answer; here the contexts are others, drawn among those most like the question, as a search would find them (Clark and Gardner 2018).
+
+    Args:
+        split: rows of `load_questions`.
+        number: contexts for each question; fewer where fewer are without the words of an answer.
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    contexts = list(dict.fromkeys(split["context"][:]))
+    lowered = [context.lower() for context in contexts]
+    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    table = vectorizer.fit_transform(contexts)
+    wrong: dict[str, list[Any]] = {name: [] for name in FEATURES}
+    for batch in split.iter(512):
+        likeness = (vectorizer.transform(batch["question"]) @ table.T).toarray()
+        for place, nearest in enumerate(np.argsort(-likeness, axis=1, kind="stable")[:, : LIKE + 1]):
+            row = {name: values[place] for name, values in batch.items()}
+            answers = [text.lower() for text in row["answers"]]
+            others = [
+                each
+                for each in nearest
+                if contexts[each] != row["context"] and not any(answer in lowered[each] for answer in answers)
+            ]
+            for each in generator.permutation(others)[:number]:
+                again = row | {"id": f"{row['id']}-{each}", "context": contexts[each], "answers": [], "starts": []}
+                for name, values in wrong.items():
+                    values.append(again[name])
+    return Dataset.from_dict(wrong, features=FEATURES)
 
 
 def number_articles(split: Dataset) -> np.ndarray:

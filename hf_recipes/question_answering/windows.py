@@ -200,6 +200,7 @@ class Answers(NamedTuple):
         spans: `(questions, 2)`, where they are in their contexts.
         best, gold, partitions: `(questions, len(TEMPERATURES))`, logarithms of sums of exponentials of scores at each temperature: of the
             best span in all windows, of the annotated answer (minus infinity where no window holds it), and of all spans.
+        margin: `(questions,)`, the best span's score less that of no answer (Devlin et al. 2019).
         windows: `(questions,)`, how many there are.
     """
 
@@ -208,6 +209,7 @@ class Answers(NamedTuple):
     best: np.ndarray
     gold: np.ndarray
     partitions: np.ndarray
+    margin: np.ndarray
     windows: np.ndarray
 
 
@@ -236,9 +238,9 @@ def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False
         )
         np.logaddexp.at(gold[:, place], owners[has_gold], rows["gold"][has_gold].astype(float) / temperature)
     np.logaddexp.at(partitions, owners, rows["partitions"].astype(float))
+    null = np.full(len(contexts), np.inf)
+    np.minimum.at(null, owners, rows["null"].astype(float))
     if may_be_none:
-        null = np.full(len(contexts), np.inf)
-        np.minimum.at(null, owners, rows["null"].astype(float))
         none = null[:, None] / np.array(TEMPERATURES)
         partitions, without = np.logaddexp(partitions, none), null > scores
         spans[without], best[without] = 0, none[without]
@@ -248,6 +250,7 @@ def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False
         best=best,
         gold=gold,
         partitions=partitions,
+        margin=scores - null,
         windows=np.bincount(owners, minlength=len(contexts)),
     )
 

@@ -50,7 +50,6 @@ def search_all(
     questions: Sequence[GoldQuestion],
     document: Document,
     search: dict[str, Any],
-    k: int,
     budget: int,
 ) -> list[Measured]:
     """Each question's passages, and how good they are.
@@ -58,16 +57,14 @@ def search_all(
     Args:
         index, search: what is searched, and the options of `PassageIndex.search`; the `pool` is ranked, and what is not in it is not found.
         questions, document: what is asked about what.
-        k: passages of the search that is timed.
         budget: characters for the evidence recall.
     """
     index.search("a first question, which loads what is loaded late", 1, **search)
     measured = []
     for gold in tqdm(questions, desc="Searching"):
         start = time.perf_counter()
-        index.search(gold.question, k, **search)
-        milliseconds = 1000 * (time.perf_counter() - start)
-        each = Measured(gold, index.search(gold.question, search["pool"], **search), milliseconds)
+        hits = index.search(gold.question, search["pool"], **search)
+        each = Measured(gold, hits, 1000 * (time.perf_counter() - start))
         if gold.answerable:
             each.retrieval = score_hits(each.hits, document.name, gold.evidence, budget)
         measured.append(each)
@@ -78,7 +75,7 @@ def answer_all(rag: RagPipeline, measured: Sequence[Measured], document: Documen
     """Each question's answer, and how good it is.
 
     Args:
-        rag: answers.
+        rag: answers, from the passages that were found.
         measured: of `search_all`, which gains `answer` and `reading`.
         document: that the questions are about.
         judge: id or folder of the embedder whose cosine is the semantic match.
@@ -93,7 +90,11 @@ def answer_all(rag: RagPipeline, measured: Sequence[Measured], document: Documen
         for each in tqdm(measured, desc="Answering"):
             row = done.get(each.gold.id)
             if row is None:
-                row = {"id": each.gold.id, **rag(each.gold.question).as_dict()}
+                hits = each.hits[: rag.search["k"]]
+                row = {
+                    "id": each.gold.id,
+                    **rag.answer(each.gold.question, hits, each.milliseconds / 1000).as_dict(),
+                }
                 kept.write(json.dumps(row) + "\n")
                 kept.flush()
             each.answer = restore(row)

@@ -13,7 +13,8 @@ class Support(NamedTuple):
     """What supports a sentence best.
 
     Args:
-        share: of the sentence's content words that stand there, 0 to 1; 1 for a sentence without any.
+        share: of the sentence's content words that the question does not hold (of all, where it holds all), those that stand there, 0 to 1; 1
+            for a sentence without any.
         passage: number in the list of passages, None without passages.
         start, end: of the sentences there.
     """
@@ -24,23 +25,37 @@ class Support(NamedTuple):
     end: int
 
 
-def find_support(sentence: str, passages: Sequence[str]) -> Support:
-    """The two sentences in a row of a passage that hold most of a sentence's content words."""
-    wanted = set(content_words(sentence))
+def find_support(sentence: str, passages: Sequence[str], question: str = "") -> Support:
+    """The two sentences in a row of a passage that hold most of a sentence's content words.
+
+    What a sentence repeats of the question proves nothing and does not count.
+    """
+    said = set(content_words(sentence))
+    wanted = said - set(content_words(question)) or said
     if not wanted:
         return Support(1.0, None, 0, 0)
     best = Support(0.0, None, 0, 0)
-    for number, passage in enumerate(passages):
-        units = sentences_of(passage)
-        for place, (start, end) in enumerate(units):
-            for last in (end, units[min(place + 1, len(units) - 1)][1]):  # one sentence where it is enough
-                share = len(wanted & set(content_words(passage[start:last]))) / len(wanted)
+    for width in (1, 2):  # one sentence where it is enough
+        for number, passage in enumerate(passages):
+            units = sentences_of(passage)
+            for place in range(len(units) + 1 - width):
+                start, end = units[place][0], units[place + width - 1][1]
+                part = passage[start:end]
+                share = len(wanted & set(content_words(part))) / len(wanted)
                 if share > best.share:
-                    best = Support(share, number, start, last)
+                    best = Support(share, number, start, start + len(part.rstrip()))
     return best
 
 
-def unsupported_sentences(answer: str, passages: Sequence[str], least: float = SUPPORTED) -> list[str]:
-    """The sentences of an answer that no passage supports."""
-    sentences = [answer[start:end].strip() for start, end in sentences_of(answer)]
-    return [sentence for sentence in sentences if find_support(sentence, passages).share < least]
+def ground(answer: str, passages: Sequence[str], question: str = "") -> tuple[list[tuple[int, int, int]], list[str]]:
+    """What supports an answer, as passages with start and end, and the sentences of the answer that nothing supports."""
+    places: list[tuple[int, int, int]] = []
+    unsupported = []
+    for start, end in sentences_of(answer):
+        sentence = answer[start:end].strip()
+        found = find_support(sentence, passages, question)
+        if found.share < SUPPORTED:
+            unsupported.append(sentence)
+        elif found.passage is not None:
+            places.append((found.passage, found.start, found.end))
+    return list(dict.fromkeys(places)), unsupported

@@ -33,7 +33,7 @@ TABLE = Features(
 EXACT_UP_TO = 50_000  # passages; more are searched in a graph (Malkov and Yashunin 2018, HNSW)
 GRAPH, BREADTH = "HNSW32", 128  # neighbours of a vector, and how many candidates a search of the graph keeps
 PROBE = "Who lived in the house at the edge of the forest?"  # its vector tells embedders apart
-RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)
+RANK_CONSTANT = 60  # the usual one of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)
 METHODS = ("dense", "bm25", "hybrid")
 Rerank = Callable[[str, list[str]], Sequence[float]]
 
@@ -64,8 +64,8 @@ class PassageIndex:
         passages: rows of `TABLE`.
         vectors: of FAISS, inner products of vectors of length one, a row for each passage.
         embedder: gives vectors of passages and questions, with its own prompts for each where it has them.
-        config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `documents` (name to digest), `factory` (of
-            FAISS), `least_scores` (by reader, below which it is not to be believed, if they were measured) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
+        config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `titles` (whether passages are searched with
+            the titles of their sections), `documents` (name to digest), `factory` (of FAISS), `least_scores` (by reader, below which it is not to be believed, if they were measured) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
     """
 
     def __init__(self, passages: Dataset, vectors: faiss.Index, embedder: SentenceTransformer, config: dict[str, Any]):
@@ -83,6 +83,7 @@ class PassageIndex:
         kind: str = "recursive",
         size: int | None = None,
         overlap: int | None = None,
+        titles: bool = False,
         factory: str | None = None,
         device: str | None = None,
     ) -> "PassageIndex":
@@ -92,6 +93,7 @@ class PassageIndex:
             documents: of different names.
             embedder, revision: id or folder of a model of sentence-transformers, and its branch, tag or commit.
             kind, size, overlap: of `make_chunker`; sizes that are usual for the kind if not given.
+            titles: put the title of its section before each passage where it is searched; what is found and read is the passage alone.
             factory: a string of FAISS such as `Flat` or `HNSW32`; chosen by the number of passages if not given.
             device: where the embedder runs.
 
@@ -105,6 +107,7 @@ class PassageIndex:
             "embedder": embedder,
             "revision": revision or commit_of(model),
             "chunking": {"kind": kind, "size": size, "overlap": overlap},
+            "titles": titles,
             "documents": {},
             "recall": 1.0,
         }
@@ -136,7 +139,7 @@ class PassageIndex:
             desc="Passages",
         )
         embedded = passages.map(
-            lambda batch: {"vector": self.embed(batch["text"])},
+            lambda batch: {"vector": self.embed(self.searched(batch))},
             batched=True,
             batch_size=256,
             remove_columns=passages.column_names,
@@ -180,11 +183,17 @@ class PassageIndex:
         return len(new), len(changed)
 
     def check_made_by(
-        self, embedder: str | None = None, kind: str | None = None, size: int | None = None, overlap: int | None = None
+        self,
+        embedder: str | None = None,
+        kind: str | None = None,
+        size: int | None = None,
+        overlap: int | None = None,
+        titles: bool | None = None,
     ) -> None:
         """Raises a `ValueError` where the index was made otherwise than is asked for; None is asked for nothing."""
-        made = {"embedder": self.config["embedder"], **self.config["chunking"]}
-        for name, value in {"embedder": embedder, "kind": kind, "size": size, "overlap": overlap}.items():
+        made = {name: self.config[name] for name in ("embedder", "titles")} | self.config["chunking"]
+        asked = {"embedder": embedder, "kind": kind, "size": size, "overlap": overlap, "titles": titles}
+        for name, value in asked.items():
             if value is not None and value != made[name]:
                 raise ValueError(
                     f"the index was made with {name} {made[name]!r}, not {value!r}; save the other one in a folder of its own"
@@ -205,6 +214,12 @@ class PassageIndex:
         options = {"tokens": {"tokenizer": self.embedder.tokenizer}, "semantic": {"encode": self.embed}}
         return make_chunker(**chunking, **options.get(chunking["kind"], {}))
 
+    def searched(self, rows: dict[str, list[str]]) -> list[str]:
+        """The texts of passages as they are searched."""
+        if not self.config["titles"]:
+            return rows["text"]
+        return [f"{section}\n{text}" if section else text for section, text in zip(rows["section"], rows["text"])]
+
     def embed(self, texts: list[str]) -> np.ndarray:
         """float32 `(passages, size)`, of length one."""
         return self.embedder.encode_document(texts, normalize_embeddings=True, show_progress_bar=False)
@@ -219,6 +234,7 @@ class PassageIndex:
         rerank: Rerank | None = None,
         relevance: float | None = None,
         pool: int = 50,
+        rank_constant: int = RANK_CONSTANT,
     ) -> list[Hit]:
         """The passages nearest to a question.
 
@@ -230,6 +246,7 @@ class PassageIndex:
             relevance: between 0 and 1, for passages that differ from each other (maximal marginal relevance, Carbonell and Goldstein 1998): the
                 weight of being near to the question against being unlike the passages before; None orders by the score alone.
             pool: how many passages the later stages choose from.
+            rank_constant: of `hybrid`: the smaller, the more the first ranks of each method count.
 
         Raises:
             ValueError: for an unknown method, an empty question, or a `k` below 1.
@@ -247,7 +264,7 @@ class PassageIndex:
         if method != "dense":
             for row, score in self.find_by_words(question, wanted):
                 stages.setdefault(row, {})["bm25"] = score
-        ordered = rank(stages, method)
+        ordered = rank(stages, method, rank_constant)
         if rerank is not None and ordered:
             ordered = ordered[:wanted]
             for row, score in zip(ordered, rerank(question, self.passages[ordered]["text"]), strict=True):
@@ -282,7 +299,7 @@ class PassageIndex:
     @functools.cached_property
     def words(self) -> Bm25:
         """What a search by words needs, made when it is first asked for."""
-        return Bm25(self.passages["text"])
+        return Bm25(self.searched(self.passages[:]))
 
     def spread(
         self, query: np.ndarray, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
@@ -331,7 +348,7 @@ class PassageIndex:
 
         Args:
             source, revision: folder, or id and branch, tag or commit.
-            embedder: instead of loading the one that made the index.
+            embedder: that made the index, instead of loading it from where it was then.
             device: where the embedder runs.
 
         Raises:
@@ -358,7 +375,12 @@ class PassageIndex:
                 f"the index {source} is damaged: {' '.join(str(error).split())[:200]}; make it anew"
             ) from error
         if embedder is None:
-            embedder = SentenceTransformer(config["embedder"], revision=config["revision"], device=device)
+            try:
+                embedder = SentenceTransformer(config["embedder"], revision=config["revision"], device=device)
+            except (OSError, ValueError) as error:
+                raise FileNotFoundError(
+                    f"the embedder {config['embedder']} of the index {source} cannot be loaded from there; give it as `embedder`"
+                ) from error
         index = cls(passages, vectors, embedder, config)
         found = index.embed([PROBE])[0]
         if found.shape != probe.shape or found @ probe < 0.999:
@@ -367,6 +389,15 @@ class PassageIndex:
             )
         return index
 
+    # a reader is known by the last part of its id or folder, which pushing it keeps
+    def remember_least_score(self, reader: str, score: float) -> None:
+        """Keep the score below which a reader's answers from this index are not to be believed."""
+        self.config.setdefault("least_scores", {})[Path(reader).name] = score
+
+    def least_score(self, reader: str) -> float:
+        """That score, 0 where it was not measured."""
+        return self.config.get("least_scores", {}).get(Path(reader).name, 0.0)
+
     def push_to_hub(
         self, index_id: str, folder: str | Path, token: str | None = None, private: bool | None = None
     ) -> None:
@@ -374,7 +405,9 @@ class PassageIndex:
 
         Raises:
             RuntimeError: in one line, when the Hub refuses or cannot be reached.
+            ValueError: when the embedder lies on this machine alone.
         """
+        check_portable(self.config["embedder"])
         self.save_pretrained(folder)
         publish_folder(Path(folder), index_id, "Index of passages", token=token, private=private)
 
@@ -414,6 +447,15 @@ The passages are text of these documents, whose licence holds for them.
 """
 
 
+def check_portable(embedder: str) -> None:
+    """Raises a `ValueError` where an embedder lies on this machine, so that another one could not search an index that it made."""
+    if Path(embedder).is_dir():
+        raise ValueError(
+            f"the embedder {embedder} is a folder of this machine, and whoever loads the index needs it: push the embedder, make the index "
+            "with its id, and push that"
+        )
+
+
 def cut_rows(documents: Sequence[Document], chunker: Callable[[str], list[tuple[int, int]]]) -> dict[str, list]:
     """Rows of `TABLE`."""
     rows: dict[str, list] = {name: [] for name in TABLE}
@@ -424,7 +466,7 @@ def cut_rows(documents: Sequence[Document], chunker: Callable[[str], list[tuple[
     return rows
 
 
-def rank(stages: dict[int, dict[str, float]], method: str) -> list[int]:
+def rank(stages: dict[int, dict[str, float]], method: str, constant: int = RANK_CONSTANT) -> list[int]:
     """Rows from the best to the worst, by the scores of the one method or by the ranks in both."""
     if method != "hybrid":
         return sorted(stages, key=lambda row: (-stages[row][method], row))
@@ -432,7 +474,7 @@ def rank(stages: dict[int, dict[str, float]], method: str) -> list[int]:
     for name in ("dense", "bm25"):
         found = sorted((row for row in stages if name in stages[row]), key=lambda row: (-stages[row][name], row))
         for place, row in enumerate(found, 1):
-            sums[row] += 1 / (RANK_CONSTANT + place)
+            sums[row] += 1 / (constant + place)
     for row, total in sums.items():
         stages[row]["hybrid"] = total
     return sorted(sums, key=lambda row: (-sums[row], row))

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from .grounding import SUPPORTED, find_support, unsupported_sentences
-from .index import Hit, PassageIndex, Rerank
+from .grounding import ground
+from .index import RANK_CONSTANT, Hit, PassageIndex, Rerank
 from .readers import NOTHING, Reader, says_nothing
 
 
@@ -90,7 +90,7 @@ class RagPipeline:
     Args:
         index: of passages.
         reader: `ExtractiveReader`, `GenerativeReader`, or anything like them.
-        k, method, rerank, relevance, pool: of `PassageIndex.search`.
+        k, method, rerank, relevance, pool, rank_constant: of `PassageIndex.search`.
         budget: tokens of passages that the reader is given at most; the first passage is cut to it.
         least_score: below it the pipeline abstains, since the reader is not sure enough.
         grounded: whether it also abstains when no sentence of the answer is supported by a passage.
@@ -105,13 +105,21 @@ class RagPipeline:
         method: str = "hybrid",
         rerank: Rerank | None = None,
         relevance: float | None = None,
-        pool: int = 30,
+        pool: int = 50,
+        rank_constant: int = RANK_CONSTANT,
         budget: int = 1200,
         least_score: float = 0.0,
         grounded: bool = True,
     ):
         self.index, self.reader = index, reader
-        self.search = {"k": k, "method": method, "rerank": rerank, "relevance": relevance, "pool": pool}
+        self.search = {
+            "k": k,
+            "method": method,
+            "rerank": rerank,
+            "relevance": relevance,
+            "pool": pool,
+            "rank_constant": rank_constant,
+        }
         self.budget, self.least_score, self.grounded = budget, least_score, grounded
 
     def __call__(self, question: str, show: Callable[[str], None] | None = None) -> Answer:
@@ -123,15 +131,21 @@ class RagPipeline:
         Raises:
             ValueError: for an empty question.
         """
-        seconds, start = {}, time.perf_counter()
+        start = time.perf_counter()
         hits = self.index.search(question, **self.search)
-        seconds["retrieve"], start = time.perf_counter() - start, time.perf_counter()
+        return self.answer(question, hits, time.perf_counter() - start, show)
+
+    def answer(
+        self, question: str, hits: list[Hit], retrieve: float = 0.0, show: Callable[[str], None] | None = None
+    ) -> Answer:
+        """The same from passages that were found before, the best first, in `retrieve` seconds."""
+        seconds, start = {"retrieve": retrieve}, time.perf_counter()
         read = self.fit(hits)
         passages = [hit.text for hit in read]
         reading = self.reader.read(question, passages, show)
         seconds["read"], start = time.perf_counter() - start, time.perf_counter()
-        unsupported = unsupported_sentences(reading.answer, passages)
-        cited = reading.cited or self.support(reading.answer, passages)
+        supporting, unsupported = ground(reading.answer, passages, question)
+        cited = reading.cited or supporting
         seconds["ground"] = time.perf_counter() - start
         abstained = says_nothing(reading.answer) or reading.score < self.least_score or (self.grounded and not cited)
         return Answer(
@@ -162,13 +176,6 @@ class RagPipeline:
                 break
             kept, left = [*kept, hit], left - tokens
         return kept
-
-    def support(self, answer: str, passages: list[str]) -> list[tuple[int, int, int]]:
-        """The sentences of passages that support the answer, if any do."""
-        found = find_support(answer, passages)
-        if found.passage is None or found.share < SUPPORTED:
-            return []
-        return [(found.passage, found.start, found.end)]
 
 
 def cite(hit: Hit, start: int, end: int) -> Citation:

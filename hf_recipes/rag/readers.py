@@ -1,5 +1,6 @@
 """What makes an answer of a question and passages: a model that writes, or one that finds the span."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,10 +20,10 @@ from transformers.generation.streamers import BaseStreamer
 
 from ..arguments import has_bf16
 from ..question_answering.pipeline_question_answering import QuestionAnsweringPipeline
+from .grounding import ground
 
 NOTHING = "The text does not say."
 PROMPTS = Path(__file__).with_name("prompts")
-BETWEEN = "\n\n"  # of passages that are read as one context
 
 
 class Reading(NamedTuple):
@@ -85,8 +86,21 @@ def is_extractive(model: str) -> bool:
     return any(name.endswith("ForQuestionAnswering") for name in config.architectures or [])
 
 
+class PassagePipeline(QuestionAnsweringPipeline):
+    """The best span of a passage, and how much likelier it is than that the passage holds no answer."""
+
+    def postprocess(self, windows: list[dict], **options) -> dict[str, Any]:
+        best = max(window["scores"].max().item() for window in windows)
+        none = min(window["null"].min().item() for window in windows)
+        temperature = getattr(self.model.config, "answer_temperature", 1.0)
+        return super().postprocess(windows, **options) | {"log_odds": (best - none) / temperature}
+
+
 class ExtractiveReader:
-    """The likeliest span of all passages, by any extractive model.
+    """The span that is most likelier than no answer, in any of the passages, by any extractive model.
+
+    Each passage is read by itself, and best span against none compares them (Devlin et al. 2019 for SQuAD 2.0). That means most with a model
+    that was trained on passages without an answer, as `recipes/question_answering/passages.yaml` does.
 
     Args:
         model: id or folder.
@@ -95,7 +109,7 @@ class ExtractiveReader:
 
     def __init__(self, model: str, device: str | None = None):
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.pipeline = QuestionAnsweringPipeline(
+        self.pipeline = PassagePipeline(
             model=AutoModelForQuestionAnswering.from_pretrained(model), tokenizer=self.tokenizer, device=device
         )
 
@@ -103,38 +117,25 @@ class ExtractiveReader:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
-        found = self.spans(question, passages, 1)
+        found = self.spans(question, passages)
         if not found:
             return Reading("", 0.0, [], "")
-        number, start, end, score = found[0]
-        answer = passages[number][start:end]
+        number, span = max(found.items(), key=lambda each: each[1]["log_odds"])
         if show:
-            show(answer)
-        return Reading(answer, score, [(number, start, end)], "")
+            show(span["answer"])
+        score = 1 / (1 + math.exp(-span["log_odds"]))
+        return Reading(span["answer"], score, [(number, span["start"], span["end"])], "")
 
     def rerank(self, question: str, passages: Sequence[str]) -> list[float]:
-        """The probability of the likeliest span in each passage, among the spans of all of them."""
-        scores = [0.0] * len(passages)
-        for number, _, _, score in self.spans(question, passages, 5 * len(passages)):
-            scores[number] = max(scores[number], score)
-        return scores
+        """How much likelier the best span of each passage is than no answer, as a logarithm."""
+        found = self.spans(question, passages)
+        return [found[number]["log_odds"] if number in found else -math.inf for number in range(len(passages))]
 
-    def spans(self, question: str, passages: Sequence[str], number: int) -> list[tuple[int, int, int, float]]:
-        """Passage, start, end and probability, the likeliest first; spans that reach over the end of a passage are cut there."""
-        starts, length = [], 0
-        for passage in passages:
-            starts.append(length)
-            length += len(passage) + len(BETWEEN)
-        if not passages:
-            return []
-        answers = self.pipeline(question=question, context=BETWEEN.join(passages), top_k=number)
-        found = []
-        for answer in answers if isinstance(answers, list) else [answers]:
-            place = max(place for place, start in enumerate(starts) if start <= answer["start"])
-            start, end = answer["start"] - starts[place], min(answer["end"] - starts[place], len(passages[place]))
-            if start < end:
-                found.append((place, start, end, float(answer["score"])))
-        return found
+    def spans(self, question: str, passages: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """The best span of each passage that holds more than spaces."""
+        full = [number for number, passage in enumerate(passages) if regex.search(r"[\p{L}\p{N}\p{P}\p{S}]", passage)]
+        found = self.pipeline(question=question, context=[passages[number] for number in full]) if full else []
+        return {number: span for number, span in zip(full, found) if span["answer"]}
 
 
 class GenerativeReader:
@@ -183,7 +184,7 @@ class GenerativeReader:
         logs = [torch.log_softmax(scores[0].float(), -1)[token] for scores, token in zip(output.scores, written)]
         score = float(torch.stack(logs).mean().exp()) if logs else 0.0
         text = self.tokenizer.decode(written, skip_special_tokens=True).strip()
-        return Reading(take_answer(text), score, find_citations(text, passages), prompt)
+        return Reading(take_answer(text), score, find_citations(text, passages, question), prompt)
 
     def encode(self, prompt: str) -> Any:
         if self.tokenizer.chat_template:
@@ -242,13 +243,14 @@ def take_answer(text: str) -> str:
     return " ".join(regex.sub(r"\s*\[\d+\]", "", answer).split())
 
 
-def find_citations(text: str, passages: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Passages that are named by their numbers, and places of what is quoted word for word."""
-    cited = [
-        (number, 0, len(passages[number]))
-        for number in dict.fromkeys(int(match) - 1 for match in regex.findall(r"\[(\d+)\]", text))
-        if 0 <= number < len(passages)
-    ]
+def find_citations(text: str, passages: Sequence[str], question: str = "") -> list[tuple[int, int, int]]:
+    """What a text cites and what is there: the places that support its answer in passages that it names by their numbers, and the places
+    of what it quotes word for word."""
+    cited = []
+    for number in dict.fromkeys(int(match) - 1 for match in regex.findall(r"\[(\d+)\]", text)):
+        if 0 <= number < len(passages):
+            places, _ = ground(take_answer(text), [passages[number]], question)
+            cited += [(number, start, end) for _, start, end in places]
     for quote in regex.findall(r"[\"“]([^\"”]{8,})[\"”]", text):
         for number, passage in enumerate(passages):
             start = passage.find(quote)

@@ -101,7 +101,7 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
 
 
 def seconds_of(each: Measured) -> float:
-    return each.milliseconds / 1000 + (sum(each.answer.seconds.values()) if each.answer else 0.0)
+    return sum(each.answer.seconds.values()) if each.answer else each.milliseconds / 1000
 
 
 def make_report(
@@ -280,7 +280,7 @@ def describe_failures(measured: Sequence[Measured]) -> Section:
 
 
 def cut_words(text: str) -> str:
-    words = text.replace("|", "/").split()
+    words = text.split()
     return " ".join(words[:MOST_WORDS]) + (" ..." if len(words) > MOST_WORDS else "")
 
 

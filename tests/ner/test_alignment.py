@@ -18,11 +18,11 @@ def random_sentences(number: int, most_words: int = 40) -> tuple[list[list[str]]
     return sentences, [generator.integers(0, 9, len(words)).tolist() for words in sentences]
 
 
-@pytest.mark.parametrize("label_all", [False, True])
+@pytest.mark.parametrize("continued", [None, range(100)])
 @pytest.mark.parametrize("stride", [0, 5, 12])
-def test_every_word_is_labelled_once_whatever_the_windows(letters, stride, label_all):
+def test_every_word_is_labelled_once_whatever_the_windows(letters, stride, continued):
     sentences, labels = random_sentences(60)
-    windows = align_sentences(sentences, labels, letters, max_length=32, stride=stride, label_all=label_all)
+    windows = align_sentences(sentences, labels, letters, max_length=32, stride=stride, continued=continued)
     assert max(map(len, windows["input_ids"])) == 32 and len(windows["sentence"]) > 2 * len(sentences)
     seen = [
         (sentence, word)
@@ -36,7 +36,7 @@ def test_every_word_is_labelled_once_whatever_the_windows(letters, stride, label
         for word, label in zip(words, target):
             assert word == IGNORED or label == labels[sentence][word]
     learned = sum(label != IGNORED for target in windows["labels"] for label in target)
-    if label_all:
+    if continued:
         assert learned > len(everything)  # letters in the middle of words are learned from as well
     else:
         assert learned == len(everything)
@@ -56,8 +56,9 @@ def test_a_short_sentence_by_hand(letters):
     ]
     assert windows["labels"] == [[IGNORED, 1, IGNORED, IGNORED, 0, IGNORED, 5, IGNORED]]
     assert windows["word"] == [[IGNORED, 0, IGNORED, IGNORED, 1, IGNORED, 2, IGNORED]]
-    everywhere = align_sentences([["Ann", "of", "K"]], [[1, 0, 5]], letters, label_all=True)
-    assert everywhere["labels"] == [[IGNORED, 1, 1, 1, 0, 0, 5, IGNORED]]
+    inside = [0, 2, 2, 4, 4, 6, 6]  # B- is followed by I-
+    everywhere = align_sentences([["Ann", "of", "K"]], [[1, 0, 5]], letters, continued=inside)
+    assert everywhere["labels"] == [[IGNORED, 1, 2, 2, 0, 0, 5, IGNORED]]
 
 
 def test_a_word_is_labelled_where_it_is_farthest_from_a_cut(letters):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification
@@ -74,11 +76,29 @@ def test_letters_of_other_schemes_become_those_that_cover_them():
     old = model.classifier
     replace_head(model, tag_names(["PER"]), same)
     assert all(row.equal(old.weight[1]) for row in model.classifier.weight[1:])
+    assert model.classifier.bias[1:].allclose(old.bias[1] - math.log(2))  # both together are as likely as the one was
     model = make_model(["O", "B-PER", "I-PER", "E-PER", "S-PER"])
     old = model.classifier
     replace_head(model, tag_names(["PER"]), same)
     for row, covered in ((1, [1, 4]), (2, [2, 3])):
         assert model.classifier.weight[row].allclose(old.weight[covered].mean(0))
+
+
+def test_kinds_of_one_type_share_its_probability():
+    model, tokens = make_model(), torch.arange(5)[None]
+    before = model(tokens).logits.softmax(-1)[0]
+    kinds = tag_names(["person", "organization", "location", "song", "book", "award"])
+    names = ["PER", "ORG", "LOC", "MISC"]
+    replace_head(model, kinds, map_by_name(names, ["person", "organization", "location", "song", "book", "award"]))
+    after = model(tokens).logits.softmax(-1)[0]
+    assert after[:, 0].allclose(before[:, 0], atol=1e-6)
+    songs = [kinds.index(f"B-{kind}") for kind in ("song", "book", "award")]
+    assert after[:, songs].sum(1).allclose(before[:, SOURCE.index("B-MISC")], atol=1e-6)
+
+
+def test_labels_without_o_are_refused():
+    with pytest.raises(ValueError, match="none of them is O"):
+        tags_of(make_model(["none", "B-PER", "I-PER"]))
 
 
 def test_labels_are_renamed_and_answer_as_before():

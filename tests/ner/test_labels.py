@@ -151,7 +151,7 @@ def test_a_map_maps_tags_and_entities():
 def test_coverage_counts_entities():
     assert map_by_name(["PER", "MISC"], ["person", "group"]).coverage({"person": 5, "group": 3}) == [
         {"source": "PER", "target": "person", "entities": 5},
-        {"source": "MISC", "target": "O (lost)", "entities": 0},
+        {"source": "MISC", "target": "O (lost)", "entities": None},
         {"source": "new", "target": "group", "entities": 3},
     ]
 

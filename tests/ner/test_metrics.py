@@ -42,7 +42,9 @@ def test_scores_by_type_are_those_of_seqeval():
     matches = count_matches(entities_of(gold), entities_of(predicted))
     low, high = f1_interval(matches)
     assert low < scores["f1"] < high and high - low < 0.15
-    examples = describe_examples(matches, blocks=30)  # what a study compares: the parts and wholes of 30 blocks
+    examples = describe_examples(
+        {"model": matches}, blocks=30
+    )  # what a study compares: the parts and wholes of 30 blocks
     parts, wholes = np.sum(examples["scores"]["f1"]["model"], 0)
     assert len(examples["ids"]) == 30 and parts / wholes == pytest.approx(scores["f1"])
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from hf_recipes.ner.labels import map_by_name, tag_names
-from hf_recipes.ner.mismatch import describe_labels, names_by_number, score_readings
+from hf_recipes.ner.metrics import EntityScores
+from hf_recipes.ner.mismatch import describe_labels, names_by_number, readings_of
 
 SOURCE, TARGET = tag_names(["MISC", "PER", "ORG"]), tag_names(["person", "ORG"])
 GOLD = [["B-person", "I-person", "O", "B-ORG"], ["O", "B-ORG"]]
@@ -11,7 +12,8 @@ ANSWERS = [np.array([3, 4, 0, 5]), np.array([1, 5])]  # "MISC" on a word that is
 
 
 def test_each_reading_fails_for_its_own_cause():
-    scores = score_readings(ANSWERS, SOURCE, TARGET, map_by_name(["MISC", "PER", "ORG"], ["person", "ORG"]), GOLD)
+    readings = readings_of(ANSWERS, SOURCE, TARGET, map_by_name(["MISC", "PER", "ORG"], ["person", "ORG"]))
+    scores = {name: EntityScores().compute(predictions=tags, references=GOLD) for name, tags in readings.items()}
     assert scores["through the map"]["f1"] == 1
     assert scores["its labels by name"]["f1"] == pytest.approx(
         2 * 2 / (4 + 3)

@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from datasets import Dataset
 from question_answering_rows import make_row, save_rows
 
-from hf_recipes.question_answering.data import load_questions, number_articles
+from hf_recipes.question_answering.data import FEATURES, load_questions, number_articles, with_wrong_contexts
 
 
 def rows(number: int, **changes) -> list[dict]:
@@ -137,3 +138,41 @@ def test_questions_without_answers_stay(tmp_path):
     nothing = {"text": [], "answer_start": []}
     folder = save_rows(tmp_path / "data", train=rows(30), validation=[make_row(0), make_row(1) | {"answers": nothing}])
     assert load_questions(str(folder)).splits["test"]["answers"][:][1] == []
+
+
+def test_questions_are_asked_of_like_contexts_that_do_not_answer_them():
+    texts = ["Ann sang a song.", "Then Bea sang a song.", "ANN and Cem sang.", "A ship sank far away."]
+    answers = [["Ann"], ["Bea"], ["Cem"], ["ship"]]
+    rows = {
+        "id": list("abcd"),
+        "title": [""] * 4,
+        "question": ["Who sang a song?"] * 4,
+        "context": texts,
+        "answers": answers,
+        "starts": [[text.index(answer)] for text, (answer,) in zip(texts, answers)],
+        "index": range(4),
+    }
+    split = Dataset.from_dict(rows, features=FEATURES)
+    wrong = with_wrong_contexts(split, 9, seed=0)
+    asked = {(row["id"][0], texts.index(row["context"])) for row in wrong}
+    # neither its own nor what holds the words of the answer, whatever their case
+    assert asked == {
+        ("a", 1),
+        ("a", 3),
+        ("b", 0),
+        ("b", 2),
+        ("b", 3),
+        *(("c", n) for n in (0, 1, 3)),
+        *(("d", n) for n in range(3)),
+    }
+    assert not any(wrong["answers"]) and not any(wrong["starts"]) and len(set(wrong["id"])) == len(wrong)
+    assert with_wrong_contexts(split, 1, seed=0)["id"] == with_wrong_contexts(split, 1, seed=0)["id"]
+    assert len(with_wrong_contexts(split, 1, seed=0)) == 4
+    many = Dataset.from_dict(
+        {name: values * 20 for name, values in split.to_dict().items()}
+        | {"context": [f"{text} {n}" for n in range(20) for text in texts]},
+        features=FEATURES,
+    )
+    near = with_wrong_contexts(many.select([1]), 1, seed=0)
+    assert not len(near)  # alone
+    assert all("sang" in row["context"] for row in with_wrong_contexts(many, 1, seed=0) if row["id"][0] in "abc")

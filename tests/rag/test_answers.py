@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from hf_recipes import PassageIndex, RagPipeline
 from hf_recipes.arguments import RecipeTrainingArguments
 from hf_recipes.checkpoints import read_json
+from hf_recipes.rag import index
 from hf_recipes.rag.documents import load_documents
 from hf_recipes.rag.evaluation import ANSWERS_FILE, Measured, match_meaning, stage_of_failure
 from hf_recipes.rag.index import Hit
@@ -104,8 +105,9 @@ def test_answers_are_measured_and_a_killed_run_goes_on(run_answers, readers, tmp
     results = run()
     for name in ("all_right", "test_f1", "eval_semantic", "abstention_f1", "all_grounded", "read_milliseconds"):
         assert name in results
-    index = PassageIndex.from_pretrained(tmp_path / "run")
-    assert index.config["least_scores"] == {readers["extractive"]: pytest.approx(results["least_score"])}
+    kept = PassageIndex.from_pretrained(tmp_path / "run")
+    assert kept.least_score("me/extractive") == pytest.approx(results["least_score"])  # by the last part of its name
+    assert kept.least_score("me/another") == 0
     assert 0 <= results["all_right"] <= 1 and len(results["least_scores"]) == 2
     page = (tmp_path / "run/README.md").read_text()
     for expected in (
@@ -119,8 +121,8 @@ def test_answers_are_measured_and_a_killed_run_goes_on(run_answers, readers, tmp
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-3]) + "\n" + lines[-3][:20])  # killed while it wrote
     (tmp_path / "run/all_results.json").unlink()
-    asked, call = [], RagPipeline.__call__
-    monkeypatch.setattr(RagPipeline, "__call__", lambda self, question: asked.append(question) or call(self, question))
+    asked, answer = [], RagPipeline.answer
+    monkeypatch.setattr(RagPipeline, "answer", lambda self, *args: asked.append(args[0]) or answer(self, *args))
     resumed = run()
     assert len(asked) == 3
     volatile = ("seconds", "milliseconds")
@@ -149,16 +151,19 @@ def test_a_cross_encoder_orders_passages(tmp_path, letters):
     assert scores == pytest.approx(expected.tolist())
 
 
-def test_a_measured_index_is_pushed(run_answers, push_run, tmp_path):
-    run_answers(tmp_path / "run")
+def test_a_measured_index_is_pushed_with_an_embedder_that_others_have(run_answers, push_run, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"is a folder of this machine.*push the embedder"):
+        run_answers(tmp_path / "run", push_to_hub=True)
     code = f"""
 from hf_recipes import PassageIndex
 print([hit.start for hit in PassageIndex.from_pretrained("local/book").search({QUESTION!r}, 5)])
 """
     with running_hub(tmp_path / "hub") as endpoint:
+        run_answers(tmp_path / "run")
+        monkeypatch.setattr(index, "check_portable", lambda embedder: None)  # the other process has this folder, too
         push_run("rag_answers", tmp_path / "run", "local/book", endpoint)
         done = run_python("-c", code, env=hub_env(endpoint, tmp_path / "home"))
-    ours = [each.start for each in PassageIndex.from_pretrained(tmp_path / "run").search(QUESTION, 5)]
+        ours = [each.start for each in PassageIndex.from_pretrained(tmp_path / "run").search(QUESTION, 5)]
     assert json.loads(done.stdout.splitlines()[-1]) == ours
 
 

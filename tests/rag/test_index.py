@@ -9,6 +9,7 @@ from rag_rows import make_story, save_embedder
 from sentence_transformers import SentenceTransformer
 
 from hf_recipes import PassageIndex
+from hf_recipes.rag.documents import Document
 from hf_recipes.rag.index import make_vectors, measure_recall
 
 QUESTION = "Who put the lantern in the attic?"
@@ -46,9 +47,41 @@ def test_words_are_found_by_bm25_and_both_by_ranks(index):
     assert index.search("zebra", method="bm25") == []
     hits = index.search(QUESTION, k=6, method="hybrid", pool=6)
     places = {name: [hit.row for hit in index.search(QUESTION, k=6, method=name)] for name in ("dense", "bm25")}
-    for hit in hits:
-        expected = sum(1 / (61 + rows.index(hit.row)) for rows in places.values() if hit.row in rows)
-        assert hit.score == pytest.approx(expected)
+    few = index.search(QUESTION, k=6, method="hybrid", pool=6, rank_constant=1)
+    for constant, found in ((60, hits), (1, few)):
+        for hit in found:
+            expected = sum(1 / (constant + 1 + rows.index(hit.row)) for rows in places.values() if hit.row in rows)
+            assert hit.score == pytest.approx(expected)
+
+
+def test_passages_are_searched_with_the_titles_of_their_sections(stories, embedder, tmp_path):
+    options = {"embedder": str(embedder), "kind": "sentences", "size": 1, "overlap": 0}
+    document = Document(
+        "a", stories[0].text, [(title.replace("CHAPTER I", "ATTIC"), at) for title, at in stories[0].sections]
+    )
+    without, with_titles = (PassageIndex.build([document], titles=titles, **options) for titles in (False, True))
+    assert without.passages.to_dict() == with_titles.passages.to_dict()
+    first = with_titles.passages[0]
+    (vector,) = with_titles.embed([f"ATTIC\n{first['text']}"])
+    assert vector @ with_titles.vectors.reconstruct(0) == pytest.approx(1, abs=1e-5)
+    assert vector @ without.vectors.reconstruct(0) < 0.99
+    assert len(with_titles.search("attic", 99, method="bm25")) > len(without.search("attic", 99, method="bm25"))
+    with_titles.save_pretrained(tmp_path / "index")
+    with pytest.raises(ValueError, match="made with titles True, not False"):
+        PassageIndex.from_pretrained(tmp_path / "index").check_made_by(titles=False)
+
+
+def test_an_index_goes_on_without_the_folder_of_its_embedder(index, embedder, tmp_path):
+    shutil.copytree(embedder, tmp_path / "words")
+    moved = PassageIndex.build([make_story("a", 1)], embedder=str(tmp_path / "words"))
+    with pytest.raises(ValueError, match="is a folder of this machine"):
+        moved.push_to_hub("local/stories", tmp_path / "pushed")
+    moved.save_pretrained(tmp_path / "index")
+    shutil.rmtree(tmp_path / "words")
+    with pytest.raises(FileNotFoundError, match="cannot be loaded from there; give it as `embedder`"):
+        PassageIndex.from_pretrained(tmp_path / "index")
+    found = PassageIndex.from_pretrained(tmp_path / "index", embedder=SentenceTransformer(str(embedder)))
+    assert [hit.row for hit in found.search(QUESTION)] == [hit.row for hit in moved.search(QUESTION)]
 
 
 def test_passages_can_be_ordered_anew_and_spread(index):
@@ -149,13 +182,18 @@ def test_searches_that_cannot_be_are_refused(index, stories, embedder):
         PassageIndex.build([], embedder=str(embedder))
 
 
-def test_a_pushed_index_gives_the_same_in_another_process(index, embedder, tmp_path, monkeypatch):
-    from huggingface_hub import constants
+def test_a_pushed_index_gives_the_same_in_another_process(stories, embedder, tmp_path, monkeypatch):
+    from huggingface_hub import HfApi, constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    expected = [hit.row for hit in index.search(QUESTION, k=5)]
     with running_hub(tmp_path / "hub") as endpoint:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        hub = HfApi(endpoint, token="hf_local")
+        hub.create_repo("local/words")
+        hub.upload_folder(repo_id="local/words", folder_path=embedder, ignore_patterns="README.md")
+        index = PassageIndex.build(stories, embedder=str(embedder), kind="sentences", size=1, overlap=0)
+        index.config["embedder"] = "local/words"
+        expected = [hit.row for hit in index.search(QUESTION, k=5)]
         index.push_to_hub("local/stories", tmp_path / "index", token="hf_local")
         script = f"""
 from hf_recipes import PassageIndex

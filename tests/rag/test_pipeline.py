@@ -1,11 +1,13 @@
 import json
+import math
 
 import pytest
+import torch
 from rag_rows import make_story
 
 from hf_recipes import PassageIndex, RagPipeline, cli
 from hf_recipes.rag.documents import Document
-from hf_recipes.rag.grounding import find_support, unsupported_sentences
+from hf_recipes.rag.grounding import find_support, ground
 from hf_recipes.rag.readers import (
     NOTHING,
     GenerativeReader,
@@ -112,7 +114,37 @@ def test_what_no_passage_supports_is_marked():
     assert find_support("Anna puts a lantern in an attic.", passages)[:2] == (1.0, 0)
     assert find_support("It is.", passages).share == 1
     answer = "Anna put the lantern in the attic. Clara sold the kettle to a pirate. Bruno was sleeping or asleep."
-    assert unsupported_sentences(answer, passages) == ["Clara sold the kettle to a pirate."]
+    places, unsupported = ground(answer, passages)
+    assert unsupported == ["Clara sold the kettle to a pirate."]
+    assert [passages[number][start:end].strip() for number, start, end in places] == [
+        "Anna put the lantern in the attic.",
+        "Bruno was asleep.",
+    ]
+
+
+def test_what_an_answer_repeats_of_the_question_supports_nothing():
+    passages = ["Anna put the lantern in the attic."]
+    assert ground("Greta put the lantern in the attic", passages)[1] == []
+    assert ground("Greta put the lantern in the attic", passages, QUESTION)[1] == ["Greta put the lantern in the attic"]
+    assert ground("Anna put the lantern in the attic", passages, QUESTION) == ([(0, 0, len(passages[0]))], [])
+    assert ground("The lantern", passages, QUESTION)[1] == []  # nothing but the question's words: then they count
+
+
+def test_a_reader_compares_passages_by_how_much_likelier_a_span_is_than_none(readers):
+    reader = load_reader(readers["extractive"])
+    passages = ["Anna put the lantern in the attic.", "  \n", "Bruno was asleep.", "\u200b"]
+    scores = reader.rerank(QUESTION, passages)
+    assert scores[1] == scores[3] == -math.inf and all(map(math.isfinite, (scores[0], scores[2])))
+    inputs = reader.tokenizer(QUESTION, passages[2], return_tensors="pt")
+    with torch.no_grad():
+        start, end = reader.pipeline.model(**inputs).to_tuple()[:2]
+    context = [place for place, part in enumerate(inputs.sequence_ids(0)) if part == 1]
+    best = max(start[0, a] + end[0, b] for a in context for b in context if a <= b < a + 30)
+    assert scores[2] == pytest.approx(float(best - start[0, 0] - end[0, 0]), abs=1e-4)
+    reading = reader.read(QUESTION, passages)
+    number = reading.cited[0][0]
+    assert scores[number] == max(scores) and reading.score == pytest.approx(1 / (1 + math.exp(-max(scores))))
+    assert reader.read(QUESTION, ["  ", ""]).answer == "" and reader.read(QUESTION, []).score == 0
 
 
 @pytest.mark.parametrize("name", ["plain", "quote", "steps", "cite"])
@@ -136,7 +168,9 @@ def test_planted_documents_are_cited_as_what_they_are(embedder):
     for citation in answer.citations:
         text = bad.text if citation.document == "bad.txt" else make_story("good.txt", 1).text
         assert text[citation.start : citation.end] == citation.text
-    assert find_citations("pwned [7] [0] [2]", ["a", "b"]) == [(1, 0, 1)]  # numbers of no passage are none
+    passages = ["Bruno fell.", "Anna ran. Anna fell."]
+    assert find_citations("pwned [7] [0] [2]", passages) == []  # numbers of no passage, and of one that does not say so
+    assert find_citations("Anna ran [2].", passages) == [(1, 0, 9)]  # what says so, not all of the passage
 
 
 def test_answers_are_taken_from_what_is_written():

@@ -1,0 +1,51 @@
+"""Sentences of our own with their entities: what a card may show, where the sentences of the data may not be copied."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from .labels import Entity, map_by_name
+from .metrics import entities_of, find_errors
+from .windows import tag_sentences
+
+SENTENCES = {
+    "Grete Hermann studied in Göttingen with Emmy Noether .": [("PER", 0, 2), ("LOC", 4, 5), ("PER", 6, 8)],
+    "Siemens is to build trains for Egypt in Krefeld .": [("ORG", 0, 1), ("LOC", 6, 7), ("LOC", 8, 9)],
+    "Paris Berlin never lived in Paris .": [("PER", 0, 2), ("LOC", 5, 6)],
+    "The mayor of Lima , Rosa Quispe , met the Red Cross .": [("LOC", 3, 4), ("PER", 5, 7), ("ORG", 10, 12)],
+    "Washington lost to the Toronto Raptors last night .": [("ORG", 0, 1), ("ORG", 4, 6)],
+    "New fish and chips near Lake Constance !": [("LOC", 5, 7)],
+    "anna from deutsche bank called about oslo": [("PER", 0, 1), ("ORG", 2, 4), ("LOC", 6, 7)],
+}
+
+
+def describe_sentences(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, types: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row for each sentence: its entities, those that the model finds, and what is wrong with these.
+
+    Args:
+        model: a tagger.
+        tokenizer: its own.
+        types: of its label space; none of the sentences is shown where persons, organisations and places are not among them.
+    """
+    targets = map_by_name(("PER", "ORG", "LOC"), types).targets
+    if not all(targets.values()):
+        return []
+    rows = []
+    for text, entities in SENTENCES.items():
+        words = text.split()
+        expected = [Entity(targets[kind], start, end) for kind, start, end in entities]
+        (found,) = entities_of(tag_sentences(model, tokenizer, [words]))
+        # whatever else the types call an entity was not annotated here
+        judged = [entity for entity in found if entity.type in targets.values()]
+        errors = ", ".join(name for name, *_ in find_errors(expected, judged)) or "none"
+        rows.append(
+            {"sentence": text, "entities": show(expected, words), "found": show(found, words), "errors": errors}
+        )
+    return rows
+
+
+def show(entities: Sequence[Entity], words: Sequence[str]) -> str:
+    return "; ".join(f"{' '.join(words[each.start : each.end])} ({each.type})" for each in entities) or "nothing"
