@@ -19,7 +19,8 @@ A study is a YAML file beside the recipe's configurations:
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
         reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class (its `recall_by_class`)
-        compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results
+        compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results; two
+                                         # variants, or baselines of the section's runs
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
@@ -148,8 +149,6 @@ def load_study(file: Path) -> Study:
     for section in sections:
         if section.reference and section.reference not in section.variants:
             raise ValueError(f"{file}: the reference {section.reference} is no variant of {section.title!r}")
-    # the second of a pair may be a baseline of the first one's runs
-    named += [[first for first, _ in section.compare.get("pairs", [])] for section in sections]
     named += [[value.removeprefix(SOURCE)] for each in variants.values() for value in source_options(each).values()]
     missing = {name for names in named for name in names} - variants.keys()
     if missing:

@@ -106,25 +106,26 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     return rows
 
 
+def find_side(study: Study, section: Section, name: str, other: str) -> tuple[dict[int, dict], str]:
+    """Scores by example of one side of a comparison, by seed, and what they are filed under: those of a variant, or of a baseline that the
+    other side measured, or else any of the section's variants."""
+    if name in study.variants:
+        return examples_of(study, name), "model"
+    variants = [*([other] if other in study.variants else []), *section.variants]
+    found, metric = [examples_of(study, each) for each in variants], section.compare["by"]
+    known = {each for runs in found for run in runs.values() for each in run["scores"][metric]}
+    if known and name not in known:
+        raise ValueError(f"{study.file}: {name!r} is neither a variant nor a baseline: {', '.join(sorted(known))}")
+    return next((runs for runs in found if runs and name in next(iter(runs.values()))["scores"][metric]), {}), name
+
+
 def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
-    """A row for each pair of the section's `compare`: two variants, or a variant and a baseline of its runs."""
+    """A row for each pair of the section's `compare`, whose sides are variants or baselines."""
     rows, metric = [], section.compare.get("by")
     for first, second in section.compare.get("pairs", []):
-        runs = examples_of(study, first)
-        if second in study.variants:
-            others, which = examples_of(study, second), "model"
-        else:  # a baseline, of these runs or of another variant's with the same seeds
-            found = [runs, *(examples_of(study, name) for name in section.variants)]
-            others = next(
-                (each for each in found if each and second in next(iter(each.values()))["scores"][metric]), None
-            )
-            which = second
-            if runs and others is None:
-                known = {name for each in found for run in each.values() for name in run["scores"][metric]}
-                raise ValueError(
-                    f"{study.file}: {second!r} is neither a variant nor a baseline: {', '.join(sorted(known))}"
-                )
-        seeds = sorted(runs.keys() & (others or {}).keys())
+        runs, ours_is = find_side(study, section, first, second)
+        others, theirs_is = find_side(study, section, second, first)
+        seeds = sorted(runs.keys() & others.keys())
         if not seeds:
             continue
         for seed in seeds:
@@ -132,7 +133,7 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
                 raise ValueError(f"{study.file}: {first} and {second} were tested on other examples with seed {seed}")
         ours, theirs = (
             np.concatenate([parts_of(each[seed]["scores"][metric][name]) for seed in seeds])
-            for each, name in ((runs, "model"), (others, which))
+            for each, name in ((runs, ours_is), (others, theirs_is))
         )
         groups = np.concatenate([runs[seed].get("groups", runs[seed]["ids"]) for seed in seeds])
         strata = np.concatenate([runs[seed].get("strata", [0] * len(runs[seed]["ids"])) for seed in seeds])

@@ -100,7 +100,8 @@ def train_vectors(
     window: int = 10,
     skip_gram: bool = True,
     epochs: int = 20,
-    min_count: int = 5,
+    sample: float = 0.001,
+    min_count: int = 3,
     seed: int = 0,
     workers: int = 1,
     progress: bool = True,
@@ -117,6 +118,8 @@ def train_vectors(
         window: words to each side.
         skip_gram: predict the words around each word; else each word by those around it (CBOW).
         epochs: of the training.
+        sample: words of a greater share of the texts are left out now and then, the more often the commoner they are; 0 leaves none out, as
+            fits texts whose stop words are gone.
         min_count: rarer words have no vector.
         seed: of the initial vectors and of the draws.
         workers: threads.
@@ -133,6 +136,7 @@ def train_vectors(
                 window=window,
                 sg=int(skip_gram),
                 epochs=epochs,
+                sample=sample,
                 min_count=min_count,
                 seed=seed,
                 workers=workers,

@@ -22,15 +22,17 @@ from hf_recipes.lyrics.data import LoadedSongs, load_songs
 from hf_recipes.lyrics.lexicon import known_words, read_lexicon
 from hf_recipes.lyrics.training import (
     SongCollator,
+    begin_at_mean,
     encode_songs,
     label_options,
     load_encoder,
     make_compute,
     number_words,
     reduce_batch,
+    standardize,
 )
 from hf_recipes.publishing import publish_folder
-from hf_recipes.run import launch, run, run_settings
+from hf_recipes.run import check_folder, launch, run, run_settings
 from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
 from hf_recipes.word_vectors import (
     UNKNOWN_WORDS,
@@ -66,11 +68,14 @@ class LyricsArguments(DatasetArguments):
         metadata={"help": "Take pairs of words as one that occur more often than this, and than by chance; 0: none."},
     )
     folds: int = field(default=5, metadata={"help": "Of the data; the seed says which one tests and how they are cut."})
-    similarity: float = field(default=0.8, metadata={"help": "Above which songs are duplicates; 1 looks for none."})
+    similarity: float = field(default=0.2, metadata={"help": "Above which songs are duplicates; 1 looks for none."})
     vector_size: int = field(default=100, metadata={"help": "Of a word vector."})
     window: int = field(default=10, metadata={"help": "Words to each side that word vectors learn from."})
     skip_gram: bool = field(default=True, metadata={"help": "Word vectors by skip-gram; else by CBOW."})
     vector_epochs: int = field(default=20, metadata={"help": "Of the training of word vectors."})
+    vector_sample: float = field(
+        default=0.001, metadata={"help": "Words of a greater share of the text are left out now and then; 0: never."}
+    )
     min_count: int = field(default=3, metadata={"help": "Rarer words have no vector."})
     workers: int = field(
         default=1,
@@ -124,14 +129,18 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         window=recipe.window,
         skip_gram=recipe.skip_gram,
         epochs=recipe.vector_epochs,
+        sample=recipe.vector_sample,
         min_count=recipe.min_count,
         seed=args.seed,
         workers=recipe.workers,
         progress=not args.disable_tqdm,
     )
-    folder, settings = Path(args.output_dir) / VECTORS, run_settings(recipe, args)["digest"]
+    settings = run_settings(recipe, args)
+    check_folder(Path(args.output_dir), settings)
+    folder, settings = Path(args.output_dir) / VECTORS, settings["digest"]
     with args.main_process_first():
         if read_json(folder / SETTINGS_FILE) != settings:  # a run that was killed goes on with those that it has
+            (folder / SETTINGS_FILE).unlink(missing_ok=True)
             vectors = fit(songs.splits["train"]["words"][:])
             vectors.save(folder)
             write_json(folder / SETTINGS_FILE, settings)
@@ -189,8 +198,12 @@ def make_model(
     recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     labels = label_options(songs.names, recipe.label_column)
+    train = songs.splits["train"]
     if recipe.fine_tune_encoder:
-        return load_encoder(recipe.sentence_encoder, labels)
+        model, tokenizer = load_encoder(recipe.sentence_encoder, labels)
+        if songs.names is None:
+            begin_at_mean(model, train["label"][:])
+        return model, tokenizer
     config = WordVectorConfig(
         vocab_size=len(vectors.words) + UNKNOWN_WORDS,
         embedding_size=vectors.vectors.shape[1],
@@ -200,8 +213,13 @@ def make_model(
         **labels,
     )
     model = WordVectorForSequenceClassification(config)
-    weights = torch.from_numpy(document_weights(songs.splits["train"]["words"], vectors.words))
-    model.set_vectors(None if recipe.embeddings == "random" else torch.from_numpy(vectors.vectors), weights)
+    documents = train["words"][:]
+    weights = document_weights(documents, vectors.words)
+    drawn = torch.randn(*vectors.vectors.shape).numpy() if recipe.embeddings == "random" else vectors.vectors
+    scaled = standardize(drawn, documents, vectors.words, recipe.pooling, weights)
+    model.set_vectors(torch.from_numpy(scaled), torch.from_numpy(weights))
+    if songs.names is None:
+        begin_at_mean(model, train["label"][:])
     model.embeddings.requires_grad_(recipe.embeddings != "frozen")
     return model, make_tokenizer(vectors.words)
 

@@ -74,10 +74,7 @@ class SuperResolutionArguments(DatasetArguments):
 
 def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     set_seed(args.seed)
-    config = SuperResolverConfig(
-        scale=recipe.scale, architecture=recipe.architecture, width=recipe.width, blocks=recipe.blocks
-    )
-    model = SuperResolver(config)
+    model = make_model(recipe)
     before = take_weights(model, recipe.start_from) if recipe.start_from else None
     with args.main_process_first():
         images = load_images(
@@ -96,6 +93,14 @@ def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dic
     lpips = Lpips(recipe.perceptual_backbone) if recipe.lpips else None
     report = partial(analyse, test=test, lpips=lpips, before=before)
     return run(trainer, recipe, as_pairs(test, recipe.scale, sources), report)
+
+
+def make_model(recipe: SuperResolutionArguments) -> SuperResolver:
+    return SuperResolver(
+        SuperResolverConfig(
+            scale=recipe.scale, architecture=recipe.architecture, width=recipe.width, blocks=recipe.blocks
+        )
+    )
 
 
 def make_trainer(

@@ -20,16 +20,6 @@ from .metrics import ClassScores, ValueScores
 from .semantics import marking_words
 from .word_report import TrainVectors, describe_words
 
-# whose scores are kept by song, for paired comparisons
-PAIRED = (
-    "model",
-    *NOTHING,
-    *(
-        f"{name}, {head}"
-        for name in ("TF-IDF", "mean word vector", "TF-IDF-weighted word vector", "sentence encoder")
-        for head in ("logistic regression", "ridge")
-    ),
-)
 LENGTHS = ((0, 40, "up to 40 words"), (41, 80, "41 to 80"), (81, 120, "81 to 120"), (121, None, "121 or more"))
 FIFTHS = 5
 
@@ -61,7 +51,7 @@ def analyse(
     logits = logits[np.argsort(predictions.label_ids["index"].astype(int))]
     answers = {"model": logits if names else logits[:, 0]}
     if baselines:
-        answers |= fit_baselines(songs.splits, vectors, names, encode() if encode else None)
+        answers |= fit_baselines(songs.splits, vectors, names, encode() if encode else None, lexicon)
     scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "r2")
     by_song = {name: score_songs(answer, labels, names) for name, answer in answers.items()}
     measured = {name: scores.compute(predictions=answer, references=labels) for name, answer in answers.items()}
@@ -76,7 +66,7 @@ def analyse(
         Section(
             "How sure the numbers are",
             f"95 % interval of {'the accuracy' if names else 'R2'}, by drawing groups of songs, as those of an artist, whole: {low:.3f} to {high:.3f}. "
-            f"{songs.duplicates} songs of the data were left out, since another one has nearly the same words.",
+            f"{songs.duplicates} songs of the data were left out, since another one has much the same words.",
         ),
         *(describe_classes(answers["model"], labels, names) if names else describe_values(answers, labels)),
         Section(
@@ -99,11 +89,17 @@ def analyse(
             "examples": {
                 "ids": test["index"][:],
                 "groups": groups.tolist(),
-                "scores": {metric: {name: by_song[name].round(6).tolist() for name in PAIRED if name in by_song}},
+                "scores": {metric: {name: each.round(6).tolist() for name, each in by_song.items()}},
             },
+            **(f1_by_class(answers["model"], labels, names) if names else {}),
             **found,
         },
     )
+
+
+def f1_by_class(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
+    scores = f1_score(labels, logits.argmax(1), labels=range(len(names)), average=None, zero_division=0)
+    return {f"f1_{name}": float(score) for name, score in zip(names, scores)}
 
 
 def score_songs(answer: np.ndarray, labels: np.ndarray, names: list[str] | None) -> np.ndarray:
@@ -127,9 +123,9 @@ def describe_classes(logits: np.ndarray, labels: np.ndarray, names: list[str]) -
         for n in range(5)
         if (bins == n).any()
     ]  # fmt: skip
-    f1 = dict(zip(names, f1_score(labels, logits.argmax(1), labels=range(len(names)), average=None, zero_division=0)))
+    f1 = f1_by_class(logits, labels, names)
     by_class = [
-        {("songs" if key == "images" else key): value for key, value in row.items()} | {"F1": float(f1[row["class"]])}
+        {("songs" if key == "images" else key): value for key, value in row.items()} | {"F1": f1[f"f1_{row['class']}"]}
         for row in accuracy_by_class(confusion, names)
     ]
     return [

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from datasets import DatasetDict
+from scipy.special import log_softmax
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -16,7 +17,9 @@ from sklearn.svm import LinearSVC, LinearSVR
 
 from ..word_vectors import WordVectors, document_weights, mean_vectors
 
-PENALTIES = np.logspace(-3, 3, 7)
+SMOOTHINGS = np.logspace(-2, 0.5, 6)  # of naive Bayes
+PENALTIES = np.logspace(-4, 2, 7)
+STRENGTHS = np.logspace(-2, 3, 6)  # of ridge on frequencies; features of other sizes take more
 COSTS = np.logspace(-3, 1, 5)  # of linear SVMs, which take long to fit at higher ones
 INNER_FOLDS = 3  # that choose a penalty
 LEAST = 1e-7  # a probability that is not 0
@@ -25,7 +28,11 @@ MARGINS = ("TF-IDF, linear SVM",)  # whose logits are no logarithms of probabili
 
 
 def fit_baselines(
-    splits: DatasetDict, vectors: WordVectors, names: list[str] | None, encoded: dict[str, np.ndarray] | None = None
+    splits: DatasetDict,
+    vectors: WordVectors,
+    names: list[str] | None,
+    encoded: dict[str, np.ndarray] | None = None,
+    lexicon: dict[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """What each baseline says of the test, fitted on the training songs: logits `(songs, classes)`, or values `(songs,)`.
 
@@ -36,6 +43,7 @@ def fit_baselines(
         vectors: fitted on the training songs.
         names: of the classes; None for values.
         encoded: vectors of a sentence encoder by split, if it is to be compared.
+        lexicon: scores of words, if what they tell by themselves is to be compared.
     """
     train, test = splits["train"], splits["test"]
     words = {name: splits[name]["words"][:] for name in ("train", "test")}
@@ -44,6 +52,8 @@ def fit_baselines(
         "mean word vector": [mean_vectors(words[name], vectors) for name in ("train", "test")],
         "TF-IDF-weighted word vector": [mean_vectors(words[name], vectors, weights) for name in ("train", "test")],
     }
+    if lexicon is not None:
+        means["sentiment of words"] = [sentiments(words[name], lexicon) for name in ("train", "test")]
     if encoded is not None:
         means["sentence encoder"] = [encoded["train"], encoded["test"]]
     labels, groups = np.array(train["label"][:]), np.array(train["group"][:])
@@ -59,9 +69,9 @@ def fit_baselines(
         head = "ridge"
         nothing = {NOTHING[1]: DummyRegressor()}
         models = {
-            "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(PENALTIES * 10, cv=inner)),
-            "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(PENALTIES, cv=inner)),
-            "TF-IDF with pairs of words, ridge": make_pipeline(frequencies(2), RidgeCV(PENALTIES, cv=inner)),
+            "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(STRENGTHS * 10, cv=inner)),
+            "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(STRENGTHS, cv=inner)),
+            "TF-IDF with pairs of words, ridge": make_pipeline(frequencies(2), RidgeCV(STRENGTHS, cv=inner)),
             "TF-IDF, linear SVM": make_pipeline(
                 frequencies(), GridSearchCV(LinearSVR(), {"C": COSTS}, cv=inner, scoring="r2")
             ),
@@ -70,7 +80,9 @@ def fit_baselines(
         head = "logistic regression"
         nothing = {NOTHING[0]: DummyClassifier(strategy="prior")}
         models = {
-            "bag of words, naive Bayes": make_pipeline(counts(), MultinomialNB()),
+            "bag of words, naive Bayes": make_pipeline(
+                counts(), GridSearchCV(MultinomialNB(), {"alpha": SMOOTHINGS}, cv=inner, scoring="accuracy")
+            ),
             "bag of words, logistic regression": make_pipeline(counts(binary=True), logistic(inner)),
             "TF-IDF, logistic regression": make_pipeline(frequencies(), logistic(inner)),
             "TF-IDF with pairs of words, logistic regression": make_pipeline(frequencies(2), logistic(inner)),
@@ -85,10 +97,30 @@ def fit_baselines(
     answers |= {name: say(model.fit(words["train"], labels), words["test"], names) for name, model in models.items()}
     for name, (of_train, of_test) in means.items():
         model = make_pipeline(
-            StandardScaler(), RidgeCV(PENALTIES * 100, cv=inner) if names is None else logistic(inner)
+            StandardScaler(), RidgeCV(STRENGTHS * 100, cv=inner) if names is None else logistic(inner)
         )
         answers[f"{name}, {head}"] = say(model.fit(of_train, labels), of_test, names)
+    if encoded is not None:
+        parts = [answers[f"{name}, {head}"] for name in ("TF-IDF", *means)]
+        answers[f"TF-IDF and vectors together, {head}"] = np.mean(
+            [each if names is None else log_softmax(each, 1) for each in parts], 0
+        )
     return answers
+
+
+def sentiments(documents: Sequence[Sequence[str]], lexicon: dict[str, float]) -> np.ndarray:
+    """`(documents, 5)`: mean and deviation of the scores of the words that have one, the shares of low and high ones, and their share of all
+    words; 0.5 and nothing where none has."""
+    rows = []
+    for words in documents:
+        scores = np.array([lexicon[word] for word in words if word in lexicon])
+        row = (
+            [scores.mean(), scores.std(), (scores < 0.4).mean(), (scores > 0.6).mean()]
+            if len(scores)
+            else [0.5, 0, 0, 0]
+        )
+        rows.append([*row, len(scores) / max(len(words), 1)])
+    return np.array(rows)
 
 
 def runs_of(words: Sequence[str], most: int) -> list[str]:

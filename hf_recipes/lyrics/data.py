@@ -14,7 +14,8 @@ from ..words import add_words, learn_phrases
 logger = logging.getLogger(__name__)
 
 BINS = 5  # of values, among which folds are balanced
-SHINGLE = 5  # words
+SHINGLE = 3  # words
+VALIDATION = 10  # parts of what is not the test, of which one validates; fewer where a class or the groups are few
 MOST_NAMES = 8  # that an error names
 BLOCK = 500  # songs that are compared with all others at a time
 
@@ -51,13 +52,13 @@ def load_songs(
     config: str | None = None,
     revision: str | None = None,
     folds: int = 5,
-    similarity: float = 0.8,
+    similarity: float = 0.2,
     seed: int = 0,
 ) -> LoadedSongs:
     """Songs of any data set or CSV with a column of texts and one of classes or values.
 
     A data set without a test split is cut into folds that share no group and are alike in their labels: the test is fold `seed` modulo
-    `folds`, of the cut that `seed` divided by `folds` draws, the validation another fold.
+    `folds`, of the cut that `seed` divided by `folds` draws, the validation about a tenth of the rest.
 
     Args:
         dataset: a Hub id, or a file or folder that `load_dataset` reads.
@@ -68,15 +69,15 @@ def load_songs(
         phrases: pairs of words are taken as one word that occur more often than this in the training songs, and than chance would have it;
             0 takes none.
         config, revision: of a data set that has several.
-        folds: of the cut, at least 3.
-        similarity: of the sets of five words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
+        folds: of the cut, at least 2.
+        similarity: of the sets of three words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
         seed: of the cut.
 
     Raises:
         FileNotFoundError, ValueError: naming the data set, column and row, and what to do.
     """
-    if folds < 3:
-        raise ValueError(f"--folds is {folds}; one tests, one validates, so that at least 3 are needed")
+    if folds < 2:
+        raise ValueError(f"--folds is {folds}; one tests, so that at least 2 are needed")
     splits = load_splits(dataset, config, revision)
     found = hub_revision(next(iter(splits.values())))
     if "train" not in splits:
@@ -108,9 +109,8 @@ def load_songs(
         )
         chosen["train"], chosen["test"] = cut(chosen["train"], folds, seed % folds, seed // folds, names)
     if "validation" not in chosen:
-        chosen["train"], chosen["validation"] = cut(
-            chosen["train"], folds - 1, seed % (folds - 1), seed // folds, names
-        )
+        parts = most_parts(chosen["train"], names)
+        chosen["train"], chosen["validation"] = cut(chosen["train"], parts, seed % parts, seed // folds, names)
     if phrases:
         pairs = learn_phrases(chosen["train"]["words"][:], phrases)
         logger.info("%d pairs of words are taken as one word", len(pairs))
@@ -162,7 +162,7 @@ def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
 
 
 def first_of_duplicates(documents: list[list[str]], similarity: float) -> np.ndarray:
-    """`(documents,)`: False for those that have nearly the same sets of five words in a row as an earlier one."""
+    """`(documents,)`: False for those that have nearly the same sets of three words in a row as an earlier one."""
     shingles = [
         {" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))}
         for words in documents
@@ -176,6 +176,15 @@ def first_of_duplicates(documents: list[list[str]], similarity: float) -> np.nda
         near = shared.data / (sizes[first] + sizes[second] - shared.data) > similarity
         kept[first[near & (second < first)]] = False
     return kept
+
+
+def most_parts(split: Dataset, names: list[str] | None) -> int:
+    """Into how many parts songs can be cut, up to `VALIDATION`."""
+    parts = min(VALIDATION, len(set(split["group"])))
+    if names is not None:
+        counts = np.bincount(split["label"][:])
+        parts = min(parts, int(counts[counts > 0].min()))
+    return max(parts, 2)
 
 
 def cut(split: Dataset, folds: int, fold: int, seed: int, names: list[str] | None) -> tuple[Dataset, Dataset]:

@@ -42,8 +42,12 @@ def read_lexicon(source: str | Path) -> dict[str, float]:
                 "the lexicon vader is in the package vaderSentiment; install it, or give a file"
             ) from error
     text = file.read_text()
+    tabs = "\t" in text.partition("\n")[0]
+    # between tabs a quotation mark is a letter like others
     rows = csv.reader(
-        text.splitlines(), delimiter="\t" if "\t" in text.partition("\n")[0] else ",", quoting=csv.QUOTE_MINIMAL
+        text.splitlines(),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
     )
     scores: dict[str, float] = {}
     for number, row in enumerate(rows, 1):

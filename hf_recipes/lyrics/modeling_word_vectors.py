@@ -53,11 +53,10 @@ class WordVectorForSequenceClassification(PreTrainedModel):
             init.ones_(self.weights)
 
     @torch.no_grad()
-    def set_vectors(self, vectors: torch.Tensor | None, weights: torch.Tensor) -> None:
-        """Set the vectors `(words, size)` of the vocabulary, unless they stay random, and the weights `(words,)`."""
-        if vectors is not None:
-            self.embeddings.weight[:2] = 0
-            self.embeddings.weight[2:] = vectors
+    def set_vectors(self, vectors: torch.Tensor, weights: torch.Tensor) -> None:
+        """Set the vectors `(words, size)` of the vocabulary and the weights `(words,)`."""
+        self.embeddings.weight[:2] = 0
+        self.embeddings.weight[2:] = vectors
         self.weights[2:] = weights
 
     def get_input_embeddings(self) -> nn.Embedding:

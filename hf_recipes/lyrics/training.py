@@ -1,6 +1,7 @@
 """What a song classifier is trained and judged on, and encoders that are fine-tuned as one."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..pretrained import errors_only, find_head, longest_window
+from ..word_vectors import WordVectors, mean_vectors
 from .metrics import ClassScores, ValueScores
 
 
@@ -21,6 +23,39 @@ def label_options(names: list[str] | None, column: str) -> dict[str, Any]:
         "id2label": dict(enumerate(labels)),
         "label2id": {name: number for number, name in enumerate(labels)},
     }
+
+
+def standardize(
+    vectors: np.ndarray, documents: Sequence[Sequence[str]], words: Sequence[str], pooling: str, weights: np.ndarray
+) -> np.ndarray:
+    """Word vectors, moved and scaled by number so that what the model makes of the documents has mean 0 and deviation 1.
+
+    Word2Vec leaves vectors of any size, means of them differ by hundredths, and a head that learns at one rate would tell how large they are
+    and not how good. Means (`mean`, `tfidf`) move and scale as their vectors do; for `attention` and `textcnn`, which look at single words, it
+    is the words of the documents that are brought to that scale.
+
+    Args:
+        vectors: `(words, size)`.
+        documents: words of each.
+        words: that have the vectors.
+        pooling: of the model.
+        weights: `(words,)`, of `tfidf`.
+    """
+    known = WordVectors(list(words), np.ones(len(words), np.int64), vectors)
+    if pooling in ("mean", "tfidf"):
+        seen, shares = mean_vectors(documents, known, weights if pooling == "tfidf" else None), None
+    else:
+        counts = Counter(word for document in documents for word in document)
+        seen, shares = vectors, np.array([counts[word] for word in words], float)
+    mean = np.average(seen, axis=0, weights=shares)
+    deviation = np.sqrt(np.average((seen - mean) ** 2, axis=0, weights=shares))
+    return ((vectors - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
+
+
+def begin_at_mean(model: PreTrainedModel, labels: Sequence[float]) -> None:
+    """The answer of a regression begins at the mean of the training labels, which it would otherwise have to find first."""
+    with torch.no_grad():
+        find_head(model)[1].bias.fill_(float(np.mean(labels)))
 
 
 def load_encoder(source: str, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

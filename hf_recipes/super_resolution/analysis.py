@@ -1,18 +1,22 @@
 """What a super-resolution network gains over interpolation, and where: tables and figures for its card."""
 
+import hashlib
 import itertools
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 from PIL import Image, ImageDraw
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..figures import INK, MUTED, PALETTE, new_figure
+from ..loading import code_digest
 from ..model_card import Report, Section
 from .data import to_arrays, to_tensor
 from .metrics import METRICS, PUBLISHED_BICUBIC, judge, to_images
@@ -20,9 +24,10 @@ from .modeling_super_resolver import SuperResolver
 from .resize import resize_bicubic, resize_lanczos
 from .vgg import Lpips
 
+CODE = code_digest(Path(__file__).parent)
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "B100"}  # as papers write them
 CROP, ZOOM = 48, 4  # pixels of a detail's side, and how many times as large they are shown
-BEFORE = "the network before"
+OURS, BEFORE = "this model", "the network before"
 MOST_DEVIATION = 0.1  # dB of bicubic interpolation from its published row
 
 
@@ -40,25 +45,20 @@ def analyse(
     """
     model = trainer.model
     scale = model.config.scale
-    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "this model": lambda low: enlarge(model, low),
-        "bicubic": lambda low: resize_bicubic(low, scale),
-        "Lanczos": lambda low: resize_lanczos(low, scale),
-    }
-    reference, shown = "bicubic", ["bicubic", "this model"]
-    if before is not None:
-        reference, shown = BEFORE, ["bicubic", BEFORE, "this model"]
-        methods[BEFORE] = lambda low: enlarge(before, low)
-    rows = [measure_image(row, scale, methods, reference, lpips) for row in test]
-    gaining = sorted(range(len(rows)), key=lambda place: -rows[place]["best"][0])[:3]
-    losing = sorted(range(len(rows)), key=lambda place: rows[place]["worst"][0])[:3]
+    networks = {OURS: model} | ({BEFORE: before} if before is not None else {})
+    reference = BEFORE if before is not None else "bicubic"
+    rows = [measure_image(row, scale, networks, reference, lpips) for row in with_interpolations(test, scale, lpips)]
     best, worst = (
-        [(place, rows[place][kind][1]) for place in places] for kind, places in (("best", gaining), ("worst", losing))
+        [(place, rows[place][kind][1]) for place in sorted(range(len(rows)), key=lambda n: -rows[n][kind][0])[:3]]
+        for kind in ("best", "worst")
     )
+    methods = {"bicubic": lambda low: resize_bicubic(low, scale)}
+    methods |= {name: partial(enlarge, network) for name, network in reversed(networks.items())}
+    by_features = before is not None and lpips is not None
     report = Report(
-        baselines={name: means_by_source(rows, name) for name in methods if name != "this model"},
+        baselines={name: means_by_source(rows, name) for name in rows[0]["metrics"] if name != OURS},
         measured={
-            **{f"test_{key}": value for key, value in means_by_source(rows, "this model").items() if "lpips" in key},
+            **{f"test_{key}": value for key, value in means_by_source(rows, OURS).items() if "lpips" in key},
             "multiply_adds": count_multiply_adds(model),
             "receptive_field": 2 * model.reach + 1,
             "seconds_a_megapixel": time_megapixel(model),
@@ -66,7 +66,7 @@ def analyse(
         },
     )
     report.sections = [
-        Section("By benchmark", describe_protocol(scale, rows, lpips), table_by_source(rows, list(methods))),
+        Section("By benchmark", describe_protocol(scale, rows, lpips), table_by_source(rows)),
         Section(
             "Gain over bicubic interpolation",
             "Of each test image, in dB of the luminance.",
@@ -74,18 +74,20 @@ def analyse(
         ),
         Section(
             "Where it gains",
-            f"The details of the test images whose squared error falls most against {reference}, one of an image.",
-            figure=show_details(test, scale, methods, shown, best),
+            f"The test images whose LPIPS falls most against {reference}, at the detail with {reference}'s largest squared error."
+            if by_features
+            else f"The details of the test images whose squared error falls most against {reference}, one of an image.",
+            figure=show_details(test, scale, methods, best),
         ),
         Section(
             "Where it loses",
-            "Those where it falls least, or grows most.",
-            figure=show_details(test, scale, methods, shown, worst),
+            f"The details whose squared error falls least against {reference}, or grows most, one of an image.",
+            figure=show_details(test, scale, methods, worst),
         ),
     ]
     low, _ = to_arrays(test[0], scale)
     report.images["example.png"] = Image.fromarray(low)
-    report.picture = show_details(test, scale, methods, shown, best[:1])
+    report.picture = show_details(test, scale, methods, best[:1])
     return report
 
 
@@ -96,27 +98,62 @@ def enlarge(model: SuperResolver, low: np.ndarray) -> np.ndarray:
         return to_images(model(pixel_values).reconstruction)[0]
 
 
-def measure_image(
-    row: dict[str, Any], scale: int, methods: dict[str, Callable], reference: str, lpips: Lpips | None
-) -> dict[str, Any]:
-    """Metrics of each method on one test image, and the detail that gains most against the reference and the one that gains least."""
+def with_interpolations(test: Dataset, scale: int, lpips: Lpips | None) -> Dataset:
+    """The rows with the metrics of interpolations, by name. They are the same in every run, and cached."""
+    judge_of_features = lpips.digest() if lpips is not None else ""
+    fingerprint = hashlib.sha256(f"{test._fingerprint} {scale} {judge_of_features} {CODE}".encode()).hexdigest()[:16]
+    numbers = {name: Value("float64") for name in (*METRICS, *(["lpips"] if lpips is not None else []))}
+    return test.map(
+        partial(measure_interpolations, scale=scale, lpips=lpips),
+        features=Features({**test.features, "interpolations": dict.fromkeys(("bicubic", "Lanczos"), numbers)}),
+        new_fingerprint=fingerprint,
+        desc="Interpolation",
+    )
+
+
+def measure_interpolations(row: dict[str, Any], scale: int, lpips: Lpips | None) -> dict[str, Any]:
     low, high = to_arrays(row, scale)
-    images = {name: enlarged(low) for name, enlarged in methods.items()}
+    images = {"bicubic": resize_bicubic(low, scale), "Lanczos": resize_lanczos(low, scale)}
+    return {"interpolations": measure_all(images, high, scale, lpips)}
+
+
+def measure_all(
+    images: dict[str, np.ndarray], high: np.ndarray, scale: int, lpips: Lpips | None
+) -> dict[str, dict[str, float]]:
     metrics = {name: judge(image, high, scale) for name, image in images.items()}
     if lpips is not None:
         distances = lpips([to_tensor(image) for image in images.values()], to_tensor(high))
         for name, distance in zip(images, distances):
             metrics[name]["lpips"] = distance
-    errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in ("this model", reference)}
-    falls = mean_of_details(errors[reference] - errors["this model"], CROP)
+    return metrics
+
+
+def measure_image(
+    row: dict[str, Any], scale: int, networks: dict[str, SuperResolver], reference: str, lpips: Lpips | None
+) -> dict[str, Any]:
+    """Metrics of networks and interpolations on one test image, and by how much and at which detail it gains and loses most.
+
+    Against interpolation the best detail is that where the squared error falls most. A network that was trained on features lets it grow
+    nearly everywhere: there the image whose LPIPS falls most is the best, and its detail that where the network before was farthest off.
+    """
+    low, high = to_arrays(row, scale)
+    images = {name: enlarge(network, low) for name, network in networks.items()}
+    metrics = measure_all(images, high, scale, lpips) | row["interpolations"]
+    images.setdefault("bicubic", resize_bicubic(low, scale))
+    errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in (OURS, reference)}
+    falls = mean_of_details(errors[reference] - errors[OURS], CROP)
+    best = (float(falls.max()), np.unravel_index(falls.argmax(), falls.shape))
+    if reference == BEFORE and lpips is not None:
+        off = mean_of_details(errors[BEFORE], CROP)
+        best = metrics[BEFORE]["lpips"] - metrics[OURS]["lpips"], np.unravel_index(off.argmax(), off.shape)
     return {
         "id": row["index"],
         "source": row["source"],
         "given": row["given"],
         "metrics": metrics,
-        "gain": metrics["this model"]["psnr"] - metrics["bicubic"]["psnr"],
-        "best": (float(falls.max()), np.unravel_index(falls.argmax(), falls.shape)),
-        "worst": (float(falls.min()), np.unravel_index(falls.argmin(), falls.shape)),
+        "gain": metrics[OURS]["psnr"] - metrics["bicubic"]["psnr"],
+        "best": best,
+        "worst": (-float(falls.min()), np.unravel_index(falls.argmin(), falls.shape)),
     }
 
 
@@ -135,11 +172,11 @@ def scores_by_image(rows: list[dict[str, Any]]) -> dict[str, Any]:
     of = [row for row in rows if row["source"] == source]
     scores = {
         f"{source}_{key}" if source else key: {
-            "model" if name == "this model" else name: [round(row["metrics"][name][key], 5) for row in of]
+            "model" if name == OURS else name: [round(row["metrics"][name][key], 5) for row in of]
             for name in of[0]["metrics"]
         }
         for key in ("psnr", "lpips")
-        if key in of[0]["metrics"]["this model"]
+        if key in of[0]["metrics"][OURS]
     }
     return {"ids": [row["id"] for row in of], "scores": scores}
 
@@ -153,10 +190,10 @@ def means_by_source(rows: list[dict[str, Any]], method: str) -> dict[str, float]
     return means
 
 
-def table_by_source(rows: list[dict[str, Any]], methods: list[str]) -> list[dict[str, Any]]:
+def table_by_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     table = []
     for source in dict.fromkeys(row["source"] for row in rows):
-        for method in methods:
+        for method in rows[0]["metrics"]:
             means = means_by_source([row for row in rows if row["source"] == source], method)
             of = {key.removeprefix(f"{source}_"): value for key, value in means.items()}
             table.append(
@@ -169,7 +206,7 @@ def table_by_source(rows: list[dict[str, Any]], methods: list[str]) -> list[dict
 
 def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | None) -> str:
     text = (
-        "Protocol `y_channel_matlab`: PSNR and SSIM of the luminance (ITU-R BT.601, studio range; a gray image is its own), a border of "
+        "Protocol `y_channel_matlab`: PSNR and SSIM of the luminance (ITU-R BT.601, studio range, not rounded), a border of "
         f"{scale} pixels left out."
     )
     made = [NAMES.get(row["source"], row["source"]) for row in rows if not row["given"]]
@@ -185,7 +222,8 @@ def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | Non
             checks.append(f"{NAMES[source]} {value:.2f} (published {published:.2f})")
             if abs(value - published) > MOST_DEVIATION:
                 checks[-1] += (
-                    ", which is too far off: these are other images or other small ones, and the rows compare with none of papers"
+                    ", which is too far off: these are other images, other small ones or another luminance, and the rows compare with none "
+                    "of papers"
                 )
     if checks:
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
@@ -237,7 +275,6 @@ def show_details(
     test: Dataset,
     scale: int,
     methods: dict[str, Callable],
-    shown: list[str],
     details: list[tuple[int, tuple[int, int]]],
 ) -> Image.Image:
     """A row of pictures for each detail: the image and what methods make of it; pixels are squares and keep their colours.
@@ -246,16 +283,15 @@ def show_details(
         test: decoded images.
         scale: of the model.
         methods: what enlarges a small image, by name.
-        shown: those of them that are shown.
         details: the place of a test image, and row and column of the detail's upper left corner.
     """
     side, gap, heading = CROP * ZOOM, 8, 20
     panel = Image.new(
-        "RGB", ((1 + len(shown)) * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white"
+        "RGB", ((1 + len(methods)) * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white"
     )
     for line, (place, (top, left)) in enumerate(details):
         low, high = to_arrays(test[place], scale)
-        pictures = {"original": high, **{name: methods[name](low) for name in shown}}
+        pictures = {"original": high, **{name: method(low) for name, method in methods.items()}}
         for column, (name, picture) in enumerate(pictures.items()):
             detail = Image.fromarray(np.ascontiguousarray(picture[top : top + CROP, left : left + CROP]))
             detail = detail.resize([ZOOM * length for length in detail.size], Image.Resampling.NEAREST)

@@ -39,16 +39,12 @@ def luminance(image: np.ndarray) -> np.ndarray:
     return 16 + image.astype(np.float64) @ (np.array([65.481, 128.553, 24.966]) / 255)
 
 
-def is_gray(image: np.ndarray) -> bool:
-    return bool((image == image[..., :1]).all())
-
-
 def judge(image: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """`METRICS` by the protocol `y_channel_matlab`.
 
     PSNR and SSIM (Wang et al. 2004, windows of 11 pixels that lie inside) of the luminance, both peak 255, a border of `scale` pixels left
-    out. A gray image is its own luminance, in 0..255, and a reconstruction of it the mean of its channels. RGB PSNR is that of all
-    three channels. PSNR ends at `MOST_PSNR`, which an image without any error has.
+    out; the luminance is not rounded to whole numbers, as it is in some programs. A gray image is one of three equal channels, as published
+    rows have it: in Set14 there is one. RGB PSNR is that of all three channels. PSNR ends at `MOST_PSNR`, which an image without any error has.
 
     Args:
         image, target: uint8 `(height, width, 3)`.
@@ -62,8 +58,7 @@ def judge(image: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]
     if image.shape != target.shape:
         raise ValueError(f"a reconstruction of {image.shape[:2]} pixels cannot be compared with {target.shape[:2]}")
     image, target = (each[scale:-scale, scale:-scale] for each in (image, target))
-    to_y = (lambda each: each.mean(-1)) if is_gray(target) else luminance
-    ours, theirs = (torch.from_numpy(to_y(each))[None, None] for each in (image, target))
+    ours, theirs = (torch.from_numpy(luminance(each))[None, None] for each in (image, target))
     colours = (torch.from_numpy(each.astype(np.float64)) for each in (image, target))
     _, similarity = structural_similarity_index_measure(ours, theirs, data_range=255.0, return_full_image=True)
     return {

@@ -1,5 +1,6 @@
 """VGG16 as a judge of images: its features, for the perceptual loss and for LPIPS. It is frozen and saved with no model."""
 
+import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -64,6 +65,13 @@ class Lpips:
                 sum(float(_spatial_average(linear((ours - theirs) ** 2))) for linear, ours, theirs in layers)
             )
         return distances
+
+    def digest(self) -> str:
+        """Of its weights."""
+        digest = hashlib.sha256()
+        for value in self.network.state_dict().values():
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def features(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Of each layer, of length one at each pixel, as `_LPIPS.forward` has them."""

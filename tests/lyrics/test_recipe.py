@@ -10,8 +10,10 @@ from transformers import pipeline
 
 from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
-from hf_recipes.lyrics.data import load_songs
+from hf_recipes.lyrics.baselines import sentiments
+from hf_recipes.lyrics.data import load_songs, most_parts
 from hf_recipes.lyrics.metrics import ClassScores, ValueScores
+from hf_recipes.lyrics.training import standardize
 from hf_recipes.word_vectors import WordVectors, mean_vectors
 
 TEXT = "old road and wave sail tide gull night"
@@ -27,7 +29,7 @@ def test_genres_are_told(genre_run):
         and results["accuracy_low"] <= results["test_accuracy"] <= results["accuracy_high"]
     )
     scores = results["examples"]["scores"]["accuracy"]
-    assert len(scores) == 5 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    assert len(scores) == 9 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
     assert results["duplicates"] == 0 and len(results["examples"]["groups"]) == len(scores["model"])
     for name in scores.keys() - {"model"}:
         assert np.mean(scores[name]) == pytest.approx(results["baselines"][name]["accuracy"])
@@ -116,15 +118,63 @@ def test_a_lexicon_of_too_few_words_is_named_before_the_training(run_lyrics, tmp
     assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
-def test_frozen_vectors_stay(genre_run):
+def test_frozen_vectors_stay_but_for_their_scale(genre_run, songs):
     from hf_recipes import WordVectorForSequenceClassification
 
     vectors, model = (
         WordVectors.from_pretrained(genre_run / "_word_vectors"),
         WordVectorForSequenceClassification.from_pretrained(genre_run),
     )
-    assert np.array_equal(model.embeddings.weight[2:].detach().numpy(), vectors.vectors)
+    documents = load_songs(str(songs), label_column="genre", seed=1).splits["train"]["words"][:]
+    scaled = model.embeddings.weight[2:].detach().numpy()
+    assert np.array_equal(scaled, standardize(vectors.vectors, documents, vectors.words, "mean", np.ones(len(scaled))))
+    pooled = mean_vectors(documents, vectors._replace(vectors=scaled))
+    assert np.allclose(pooled.mean(0), 0, atol=1e-4) and np.allclose(pooled.std(0), 1, atol=1e-3)
     assert not (set(vectors.words) - {word for text in make_songs(240)["lyrics"] for word in text.split()})
+
+
+def test_words_are_scaled_by_how_often_they_occur_where_single_words_are_read():
+    vectors = np.array([[0.0, 1.0], [3.0, 1.0], [9.0, 9.0]], np.float32)
+    scaled = standardize(vectors, [["a", "a", "b"]], ["a", "b", "c"], "textcnn", np.ones(3))
+    assert np.allclose(scaled[:2, 0], [-(0.5**0.5), 2**0.5]) and np.allclose(scaled[:2, 1], 0)
+    weighted = standardize(vectors, [["a", "b"], ["b"]], ["a", "b", "c"], "tfidf", np.array([2.0, 1.0, 1.0]))
+    assert np.allclose(weighted[1, 0], 1)  # the texts are at 1 and 3
+
+
+def test_values_begin_at_their_mean(run_lyrics, encoder, songs, tmp_path, monkeypatch):
+    from hf_recipes.pretrained import find_head
+    from hf_recipes.training import RecipeTrainer
+
+    def stop(self, *args, **kwargs):
+        begun.append(find_head(self.model)[1].bias.item())
+        raise InterruptedError
+
+    begun: list[float] = []
+    monkeypatch.setattr(RecipeTrainer, "train", stop)
+    values = load_songs(str(songs), label_column="valence", seed=1).splits["train"]["label"][:]
+    for number, options in enumerate(({}, {"sentence_encoder": encoder, "fine_tune_encoder": True})):
+        with pytest.raises(InterruptedError):
+            run_lyrics(tmp_path / f"run{number}", label_column="valence", **options)
+    assert begun == pytest.approx([np.mean(values)] * 2)
+
+
+def test_words_tell_by_the_scores_of_a_lexicon():
+    rows = sentiments([["good", "bad", "tree", "good"], ["tree"]], {"good": 0.9, "bad": 0.1})
+    assert np.allclose(rows[0], [1.9 / 3, np.std([0.9, 0.1, 0.9]), 1 / 3, 2 / 3, 0.75]) and rows[1].tolist() == [
+        0.5,
+        0,
+        0,
+        0,
+        0,
+    ]
+
+
+def test_a_tenth_validates_where_classes_are_large_enough(songs):
+    loaded = load_songs(str(songs), label_column="genre", seed=0)
+    rest = len(loaded.splits["train"]) + len(loaded.splits["validation"])
+    assert 0.05 < len(loaded.splits["validation"]) / rest < 0.2
+    few = loaded.splits["train"].select(range(12))
+    assert most_parts(few, None) == min(10, len(set(few["group"])))
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(run_lyrics, tmp_path):
@@ -194,7 +244,7 @@ def test_nearly_the_same_songs_are_left_out(tmp_path):
         ({"valence": None}, {"label_column": "valence"}, "row 2 of train: valence is missing"),
         ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),
         ({"genre": "fjord"}, {}, r"too few songs to cut into 5 folds: fjord \(1\)"),
-        ({}, {"folds": 2}, "--folds is 2"),
+        ({}, {"folds": 1}, "--folds is 1"),
         ({"artist_name": "x"}, {"year_column": "artist_name"}, "row 0 of train: artist_name is 'artist 0'; a number"),
     ],
 )
@@ -234,5 +284,5 @@ print(json.dumps(pipeline("text-classification", model="local/genre", trust_remo
     card, encoded, (found,) = map(json.loads, done.stdout.splitlines()[-3:])
     vectors = WordVectors.from_pretrained(genre_run / "_word_vectors")
     assert np.allclose(encoded, mean_vectors([TEXT.split()], vectors)[0], atol=1e-5)
-    assert 'SentenceTransformer("local/vectors")' in card and "144 training songs" in card
+    assert 'SentenceTransformer("local/vectors")' in card and "176 training songs" in card
     assert found["label"] == expected["label"] == "sea" and found["score"] == pytest.approx(expected["score"], abs=1e-5)
