@@ -61,12 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", help="a copy of run_ner.py")
     parser.add_argument("--dataset", default="eriktks/conll2003")
+    parser.add_argument("--dataset_revision", default="refs/convert/parquet")
     parser.add_argument("--model", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=PAIRS)
     options = parser.parse_args()
     keep_freed_memory()
-    module, data = load_recipe("ner"), load_sentences(options.dataset)
+    module, data = load_recipe("ner"), load_sentences(options.dataset, revision=options.dataset_revision)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 

@@ -46,7 +46,10 @@ def make_trainer(module, options: argparse.Namespace, data: LoadedQuestions, fol
     recipe, args = RecipeParser((module.QuestionAnsweringArguments, RecipeTrainingArguments)).parse(words)
     tokenizer, number = AutoTokenizer.from_pretrained(options.model), steps * options.batch_size
     sizes = {"max_length": recipe.max_length, "stride": recipe.stride}
-    splits = {"train": data.splits["train"].take(number), "validation": data.splits["test"].take(EVALUATED)}
+    splits = {
+        "train": data.splits["train"].take(number),
+        "validation": data.splits["test"].shuffle(seed=0).take(EVALUATED),
+    }
     windows = {name: make_windows(split, tokenizer, **sizes) for name, split in splits.items()}
     windows["train"] = windows["train"].take(number)
     return module.make_trainer(recipe, args, {0: splits["validation"]}, windows, data, tokenizer)
