@@ -88,14 +88,14 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
         }
         if "train_examples" in runs[0]["results"]:
             row["parameters"] = runs[0]["results"]["parameters"]
-            row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
+            row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
         rows.append(row)
     if section.baselines:
         runs = next(iter(results.values()))
         for name in runs[0]["results"].get("baselines", {}):
             row = dict.fromkeys(rows[0]) | {"variant": f"*baseline:* {name}", "runs": len(runs)}
-            row[f"training {study.unit}"] = runs[0]["results"]["train_examples"]
+            row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
             for key, title in study.metrics.items():
                 values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
                 row[title] = mean_and_deviation(values) if key.startswith("test_") else None
@@ -153,6 +153,10 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
             | {"95 % interval": f"{low:+.4f} to {high:+.4f}"}
         )
     return rows
+
+
+def mean_of(runs: list[dict], key: str) -> float:
+    return float(np.mean([run["results"][key] for run in runs]))
 
 
 def mean_and_deviation(values: list[float | None]) -> str | None:
@@ -240,7 +244,7 @@ def plot_curve(study: Study, section: Section, results: dict[str, list[dict]]) -
     figure, axes = new_figure(1, 1, 5.5, 3.6)
     axis, ticks = axes[0, 0], set()
     for color, line, done in drawn_lines(section, results):
-        x = np.array([results[name][0]["results"][section.x] for name in done])
+        x = np.array([mean_of(results[name], section.x) for name in done])
         order = np.argsort(x)
         means, deviations = (np.array([f(values[name]) for name in done]) for f in (np.mean, spread))
         plot_with_spread(axis, x[order], means[order], deviations[order], line, color)
