@@ -184,12 +184,16 @@ def plot_class_sizes(confusion: np.ndarray, sizes: np.ndarray, names: list[str])
     axis, tested = axes[0, 0], confusion.sum(1) > 0
     recall = np.diag(confusion)[tested] / confusion.sum(1)[tested]
     axis.scatter(sizes[tested], recall, color=ACCENT, s=18)
-    for size, value, name in zip(sizes[tested], recall, np.array(names)[tested]):
-        axis.annotate(short(name), (size, value), xytext=(3, 4), textcoords="offset points", size=7, rotation=30)
+    order = np.lexsort((recall, sizes[tested]))[:MOST_NAMES]
+    for place, row in enumerate(order):  # names would cover each other
+        at = sizes[tested][row], recall[row]
+        axis.annotate(f"{place + 1}", at, xytext=(4, 3), textcoords="offset points", size=8)
+        name = f"{place + 1}  {short(np.array(names)[tested][row])}"
+        axis.text(1.03, 1 - place / MOST_NAMES, name, transform=axis.transAxes, size=7, va="top")
     ticks = [
         tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if sizes.min() <= tick <= sizes.max()
     ]
-    axis.set(xscale="log", xlabel="training images of the class", ylabel="recall", ylim=(-0.03, 1.15))
+    axis.set(xscale="log", xlabel="training images of the class", ylabel="recall", ylim=(-0.03, 1.05))
     axis.set_xticks(ticks, ticks, minor=False)
     axis.minorticks_off()
     axis.margins(x=0.15)
