@@ -11,7 +11,7 @@ $(INSTALLED): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hf_recipes needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,quality,benchmarks]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,quality]'
 	touch $@
 
 quickstart: $(INSTALLED)  ## train the U-Net on simulated cells, count an image

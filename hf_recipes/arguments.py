@@ -95,12 +95,16 @@ class RecipeTrainingArguments(TrainingArguments):
 class DatasetArguments:
     """What every recipe asks about its data: where they are, and what the card says of them."""
 
-    dataset: str = field(default="", metadata={"help": "Hub id or folder."})
+    dataset: str = field(default="", metadata={"help": "Hub id, folder, or file of rows."})
     dataset_name: str | None = field(
         default=None, metadata={"help": "Name of the data in the card; the id by default."}
     )
     dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
     dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
+    model_license: str = field(
+        default="apache-2.0",
+        metadata={"help": "Licence of the trained weights, for the card; the data may not allow any."},
+    )
 
 
 def non_defaults(values: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .errors import explain
 
+DEVICE = "cpu, cuda, ...; an accelerator is used if there is one"
+
 
 def at_least_one(text: str) -> int:
     number = int(text)
@@ -27,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     on_images.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or URLs")
     on_images.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
     on_images.add_argument("--json", action="store_true", help="print one JSON object per image")
-    on_images.add_argument("--device", default=None, help="cpu, cuda, ...; an accelerator is used if there is one")
+    on_images.add_argument("--device", help=DEVICE)
 
     count = commands.add_parser(
         "count",
@@ -78,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--map", metavar="FILE.yaml", help="other names for the model's types, null for those to leave out"
     )
     tag.add_argument("--json", action="store_true", help="print one JSON object per text")
-    tag.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    tag.add_argument("--device", help=DEVICE)
     tag.set_defaults(call=tag_texts)
 
     tell = commands.add_parser(
@@ -91,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     tell.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
     tell.add_argument("--top", type=at_least_one, default=3, help="classes to show")
     tell.add_argument("--json", action="store_true", help="print one JSON object per text")
-    tell.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    tell.add_argument("--device", help=DEVICE)
     tell.set_defaults(call=classify_texts)
 
     answer = commands.add_parser(
@@ -105,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     answer.add_argument("--model", required=True, help="folder of a run, or id on the Hub")
     answer.add_argument("--top", type=at_least_one, default=1, help="answers to show of each question")
     answer.add_argument("--json", action="store_true", help="print one JSON object per question")
-    answer.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    answer.add_argument("--device", help=DEVICE)
     answer.set_defaults(call=answer_questions)
 
     index = commands.add_parser(
@@ -131,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
         const=True,
         help="search passages with the titles of their sections before them",
     )
-    index.add_argument("--device", default=None, help="cpu, cuda, ...")
+    index.add_argument("--device", help=DEVICE)
     index.set_defaults(call=index_texts)
 
     ask = commands.add_parser(
@@ -158,18 +160,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("--explain", action="store_true", help="show each stage: passages, scores, prompt, seconds")
     ask.add_argument("--json", action="store_true", help="print one JSON object per question")
-    ask.add_argument("--device", default=None, help="cpu, cuda, ...")
+    ask.add_argument("--device", help=DEVICE)
     ask.set_defaults(call=ask_index)
 
     study = commands.add_parser(
         "study",
         help="run the variants of a study over seeds and write its page",
         description="Run what is not done of a study, and write model_cards/TASK.md from all results.",
-        epilog="example: hf-recipes study recipes/cell_counting/study_3_synthetic.yaml. Options after -- go to every run: "
-        "hf-recipes study STUDY.yaml -- --dataset my/cells",
+        epilog="example: hf-recipes study recipes/cell_counting/study_3_synthetic.yaml. What says where the data lie or how a run is shown goes to "
+        "every run after --: hf-recipes study STUDY.yaml -- --dataset my/cells",
     )
     study.add_argument("studies", nargs="+", metavar="STUDY.yaml")
-    study.add_argument("--seeds", type=int, nargs="+", help="instead of the seeds that the file names")
+    study.add_argument("--seeds", type=int, nargs="+", help="of the seeds that the file names, these only")
     study.add_argument("--only", nargs="+", metavar="VARIANT", help="run these variants only")
     study.add_argument("--page-only", action="store_true", help="run nothing, write the page from the results")
     study.set_defaults(call=run_studies)
@@ -293,7 +295,7 @@ def tag_texts(args: argparse.Namespace) -> int:
     silence_transformers()
     model, info = AutoModelForTokenClassification.from_pretrained(args.model, output_loading_info=True)
     check_weights(model, info["missing_keys"], args.model, head_is_new=False)
-    model = model.to(args.device).eval()
+    model = model.to(args.device or default_device()).eval()
     tokenizer = AutoTokenizer.from_pretrained(args.model, add_prefix_space=True)
     label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 
@@ -311,6 +313,12 @@ def tag_texts(args: argparse.Namespace) -> int:
 
 
 # modes of images that a format keeps as they are
+def default_device() -> str:
+    import torch
+
+    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+
+
 KEPT = {
     ".png": ("L", "LA", "RGB", "RGBA", "I;16"),
     ".tif": ("L", "LA", "RGB", "RGBA", "I;16"),

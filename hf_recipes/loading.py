@@ -26,8 +26,10 @@ def load_splits(dataset: str, config: str | None = None, revision: str | None = 
 
     Raises:
         FileNotFoundError: when it is neither.
-        ValueError: when the folder is empty.
+        ValueError: when none is given, or the folder is empty.
     """
+    if not dataset:
+        raise ValueError("no data: give --dataset, a Hub id, a folder or a file of rows")
     folder = Path(dataset)
     if folder.is_file() and folder.suffix.lower() in ROWS:
         return load_dataset(ROWS[folder.suffix.lower()], data_files=str(folder))

@@ -72,7 +72,7 @@ class CardInfo:
 
 
 def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, str]]) -> dict[str, str | None]:
-    """The fields `dataset_*` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
+    """The fields `dataset_*` and `license` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
 
     Args:
         recipe: the recipe's arguments.
@@ -87,6 +87,7 @@ def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, s
         "dataset_url": recipe.dataset_url or url,
         "dataset_license": recipe.dataset_license or license,
         "dataset_id": recipe.dataset if public else None,
+        "license": recipe.model_license,
     }
 
 

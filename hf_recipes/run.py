@@ -4,12 +4,14 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from accelerate import PartialState
 
@@ -118,6 +120,7 @@ def launch(
     """
     recipe, args = RecipeParser((recipe_class, args_class), description=recipe_class.__doc__).parse()
     keep_freed_memory()
+    use_all_processors(args)
     logging.basicConfig(format="%(levelname)s %(message)s", level=args.get_process_log_level())
     logging.getLogger("hf_recipes").setLevel(logging.INFO if args.process_index == 0 else logging.ERROR)
     try:
@@ -130,6 +133,18 @@ def launch(
     finally:
         # A process that ends with the group's threads alive may be aborted by them, after its work is done.
         PartialState().destroy_process_group()
+
+
+def use_all_processors(args: RecipeTrainingArguments) -> None:
+    """Compute with a thread for each processor where `accelerate launch` has left one process a single thread.
+
+    It does so on a processor wherever neither its configuration nor OMP_NUM_THREADS says how many.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ  # set by `accelerate launch`
+    alone = args.world_size == 1 and not torch.accelerator.is_available()
+    if launched and alone and os.environ.get("OMP_NUM_THREADS") == "1":
+        usable = getattr(os, "sched_getaffinity", None)
+        torch.set_num_threads(len(usable(0)) if usable else os.cpu_count() or 1)
 
 
 def keep_freed_memory() -> None:

@@ -54,7 +54,13 @@ logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
 SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
-CARD_ONLY = ("dataset_name", "dataset_url", "dataset_license")  # options that change a card and no result
+COPY = "*A copy of the card of one run of the study; the weights are not here, and its last sections say how to train them.*"
+CARD_ONLY = (
+    "dataset_name",
+    "dataset_url",
+    "dataset_license",
+    "model_license",
+)  # options that change a card and no result
 
 
 @dataclass
@@ -190,25 +196,29 @@ def run_study(
 
     Args:
         file: the study.
-        seeds: instead of those in the file.
+        seeds: of those in the file, these only.
         only: these variants only.
         passed_on: options for every run that say where its data lie, as `--dataset FOLDER`, or how it is shown.
         page_only: run nothing.
 
     Raises:
-        ValueError: for a variant that the study has not, and for options that would change what a run measures.
+        ValueError: for a variant or a seed that the study has not, and for options that would change what a run measures.
         RuntimeError: when a run fails; what is done is kept, and the same command goes on.
     """
     study = load_study(file)
     unknown = set(only or []) - study.variants.keys()
     if unknown:
         raise ValueError(f"{file} has no variant {', '.join(sorted(unknown))}; it has {', '.join(study.variants)}")
+    missing = set(seeds or []) - {seed for variant in study.variants.values() for seed in variant.seeds}
+    if missing:
+        raise ValueError(f"{file} has no variant with seed {', '.join(map(str, sorted(missing)))}")
     check_passed_on(passed_on or [])
     chosen = [variant for name, variant in study.variants.items() if not only or name in only]
     todo = [
         (variant, seed)
         for variant in chosen
-        for seed in seeds or variant.seeds
+        for seed in variant.seeds
+        if not seeds or seed in seeds
         if (read_json(study.result_file(variant.name, seed)) or {}).get("digest") != variant.digest(seed)
     ]
     for number, (variant, seed) in enumerate([] if page_only else todo, 1):
@@ -289,6 +299,8 @@ def copy_card(folder: Path, target: Path, private: Sequence[str] = ()) -> None:
     """The card of a reference run and the figures that it shows, without the private ones."""
     target.mkdir(parents=True, exist_ok=True)
     card = (folder / "README.md").read_text()
+    # after the front matter and the title
+    card = re.sub(r"(?m)^(# .*)$", rf"\1\n\n{COPY}", card, count=1)
     for figure in private:
         card = re.sub(rf"!\[[^]]*\]\({re.escape(figure)}\)", f"*{figure} shows the data and stays with the run.*", card)
     (target / "README.md").write_text(card)

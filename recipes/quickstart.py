@@ -32,7 +32,7 @@ Look at   {folder}/counted.png   the image with the predicted density over it
           {folder}/README.md     the model card: test results, baselines, errors
 Next      . {os.path.relpath(sys.prefix)}/bin/activate
           hf-recipes count YOUR_IMAGE.png --model {folder} --overlay counted.png
-          accelerate launch recipes/cell_counting.py --config recipes/cell_counting/unet.yaml --dataset YOUR_FOLDER
+          accelerate launch recipes/cell_counting.py --config recipes/cell_counting/unet.yaml --dataset YOUR_FOLDER --test_size 20
           add --push_to_hub --hub_model_id YOU/cell-counter to share what you trained""")
 
 

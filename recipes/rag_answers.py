@@ -1,8 +1,8 @@
 """Ask gold questions about a text: how well are their places found, and how well are they answered.
 
-    accelerate launch recipes/rag_answers.py --config recipes/rag/answers.yaml
+    accelerate launch --num_processes 1 recipes/rag_answers.py --config recipes/rag/answers.yaml --dataset BOOK.txt
 
-The text is a file, a folder, an address or a data set on the Hub; the questions are JSON lines as in `recipes/rag/winnie_the_pooh.jsonl`.
+The reader of that file is trained by `recipes/question_answering.py --config recipes/question_answering/passages.yaml`. The text is a file, a folder, an address or a data set on the Hub; the questions are JSON lines as in `recipes/rag/winnie_the_pooh.jsonl`.
 `--help` explains every option.
 """
 

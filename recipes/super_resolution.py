@@ -1,8 +1,9 @@
 """Make small images large by networks that learn what bicubic interpolation leaves out.
 
-    accelerate launch recipes/super_resolution.py --config recipes/super_resolution/light_x2.yaml --dataset YOUR_FOLDER_OR_HUB_ID
+    accelerate launch recipes/super_resolution.py --config recipes/super_resolution/light_x2.yaml --dataset YOUR_FOLDER_OR_HUB_ID \
+        --benchmarks none
 
-Any data set of images will do; `--help` explains every option.
+Any data set of images will do, and `--benchmarks` may name others to test on; LPIPS needs VGG16 (`--lpips false` leaves it out). `--help` explains every option.
 """
 
 from dataclasses import dataclass, field

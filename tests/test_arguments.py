@@ -1,9 +1,14 @@
+import os
+
 import pytest
+import torch
 import yaml
 from conftest import ROOT, load_recipe, make_parser
 
 from hf_recipes import arguments
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+from hf_recipes.loading import load_splits
+from hf_recipes.run import use_all_processors
 
 
 @pytest.fixture
@@ -101,3 +106,21 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path, hardware):
     assert RecipeTrainingArguments(output_dir=tmp_path).bf16 is hardware
     assert RecipeTrainingArguments(output_dir=tmp_path, precision="fp32").trained_precision == "fp32"
     assert RecipeTrainingArguments(output_dir=tmp_path, precision="bf16").trained_precision == "bf16"
+
+
+@pytest.mark.parametrize(("launched", "asked", "expected"), [(True, "1", 3), (False, "1", 1), (True, "2", 1)])
+def test_a_process_alone_is_not_left_with_one_thread(launched, asked, expected, monkeypatch, tmp_path):
+    threads = [1]
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: threads.append(number))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launched:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as `accelerate launch` does
+    use_all_processors(RecipeTrainingArguments(str(tmp_path)))
+    assert threads[-1] == (1 if torch.accelerator.is_available() else expected)
+
+
+def test_a_missing_data_set_is_named():
+    with pytest.raises(ValueError, match="give --dataset"):
+        load_splits("")

@@ -73,13 +73,16 @@ def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, cap
 
 
 def test_private_figures_stay_with_the_run(tmp_path):
-    (tmp_path / "README.md").write_text("![Losses](losses.png)\n\n![Pairs, by class](pairs.png)\n")
+    (tmp_path / "README.md").write_text(
+        "---\nmetrics: []\n---\n\n# A card\n\n![Losses](losses.png)\n\n![Pairs, by class](pairs.png)\n"
+    )
     for name in ("losses.png", "pairs.png"):
         (tmp_path / name).touch()
     copy_card(tmp_path, tmp_path / "card", ["pairs.png"])
     assert sorted(path.name for path in (tmp_path / "card").iterdir()) == ["README.md", "losses.png"]
     card = (tmp_path / "card/README.md").read_text()
     assert "![Losses](losses.png)" in card and "(pairs.png)" not in card and "stays with the run" in card
+    assert card.startswith("---\nmetrics: []\n---\n\n# A card\n\n*A copy of the card")
 
 
 @pytest.mark.parametrize("option", ["--max_steps", "--seed=3", "--output_dir", "--load_best_model_at_end"])
@@ -96,6 +99,8 @@ def test_a_failing_run_names_its_reason_and_log(small_study):
 def test_unknown_variants_and_sections_are_named(small_study):
     with pytest.raises(ValueError, match="no variant other; it has tiny"):
         run_study(small_study, only=["other"])
+    with pytest.raises(ValueError, match="no variant with seed 7"):
+        run_study(small_study, seeds=[0, 7])
     data = yaml.safe_load(small_study.read_text())
     data["sections"][0]["variants"]["ghost"] = None
     small_study.write_text(yaml.safe_dump(data))

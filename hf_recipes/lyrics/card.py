@@ -139,7 +139,7 @@ def write_vectors_card(folder: Path, recipe: Any, songs: LoadedSongs, vectors: W
     data = describe_data(recipe, KNOWN_DATA)
     metadata = ModelCardData(
         library_name="sentence-transformers",
-        license="apache-2.0",
+        license=data["license"],
         pipeline_tag="sentence-similarity",
         datasets=data["dataset_id"],
         metrics=["spearman", "accuracy"],
