@@ -101,6 +101,13 @@ class DatasetArguments:
     )
     dataset_url: str | None = field(default=None, metadata={"help": "Where the data come from, for the card."})
     dataset_license: str | None = field(default=None, metadata={"help": "Licence of the data, for the card."})
+    card_images: bool = field(
+        default=True,
+        metadata={
+            "help": "Publish images of the data with the card, such as the worst mistakes; false where others may not see them: they then stay "
+            "in the run's folder, under names that begin with _."
+        },
+    )
     model_license: str = field(
         default="apache-2.0",
         metadata={"help": "Licence of the trained weights, for the card; the data may not allow any."},

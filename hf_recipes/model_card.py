@@ -46,6 +46,7 @@ class CardInfo:
         pipeline_tag: the Hub's own category, where it has one for the task.
         library_name: of what loads the model.
         base_model: id of the model that was fine-tuned.
+        show_images: whether images of the data may be published with the card.
     """
 
     title: str
@@ -69,10 +70,11 @@ class CardInfo:
     library_name: str = "transformers"
     base_model: str | None = None
     tags: list[str] = field(default_factory=list)
+    show_images: bool = True
 
 
 def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, str]]) -> dict[str, str | None]:
-    """The fields `dataset_*` and `license` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
+    """The fields `dataset_*`, `license` and `show_images` of a `CardInfo`: what the command line says, else what is known, else what the id tells.
 
     Args:
         recipe: the recipe's arguments.
@@ -88,17 +90,20 @@ def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, s
         "dataset_license": recipe.dataset_license or license,
         "dataset_id": recipe.dataset if public else None,
         "license": recipe.model_license,
+        "show_images": recipe.card_images,
     }
 
 
 @dataclass
 class Section:
-    """A part of a report: text, a table (rows of equal keys) and a figure (matplotlib or PIL), each if there is one."""
+    """A part of a report: text, a table (rows of equal keys) and a figure (matplotlib or PIL), each if there is one; and whether the figure
+    shows examples of the data, which not everybody may see."""
 
     title: str
     text: str = ""
     table: list[dict[str, Any]] = field(default_factory=list)
     figure: Any = None
+    shows_data: bool = False
 
     @property
     def file(self) -> str:
@@ -150,7 +155,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     rows = [{"": "this model", **{name: results[f"test_{key}"] for key, name in measured.items()}}]
     for baseline, values in report.baselines.items():
         rows.append({"": baseline, **{name: values.get(key) for key, name in measured.items()}})
-    save_figures(report, folder)
+    save_figures(report, folder, info.show_images)
     recipe = folder / "recipe.yaml"
     if not recipe.exists():
         recipe = Path(trainer.args.output_dir) / "recipe.yaml"
@@ -159,11 +164,11 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         template_path=str(TEMPLATE),
         info=info,
         model_id=UNNAMED,
-        snippet=info.snippet.format(model_id=UNNAMED).strip(),
+        snippet=make_snippet(info),
         results=results,
         results_table=markdown_table(rows) if measured else "",
         sections=report.sections,
-        has_picture=report.picture is not None,
+        has_picture=report.picture is not None and info.show_images,
         markdown_table=markdown_table,
         recipe=recipe.read_text().strip() if recipe.exists() else "",
         epochs=markdown_table(training_log(trainer, results.get("chosen_step"))),
@@ -178,6 +183,15 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     part = folder / "README.md.tmp"
     part.write_text(str(card))
     os.replace(part, folder / "README.md")
+
+
+def make_snippet(info: CardInfo) -> str:
+    """The code of the card; where `example.png` is not published, it takes an image of the reader's own."""
+    lines = info.snippet.format(model_id=UNNAMED).strip().splitlines()
+    if info.show_images:
+        return "\n".join(lines)
+    lines = [line for line in lines if "import hf_hub_download" not in line]
+    return "\n".join('image = "image.png"  # one of your own' if "example.png" in line else line for line in lines)
 
 
 def describe_test(info: CardInfo, key: str, revision: str | None) -> dict[str, str | None]:
@@ -202,13 +216,15 @@ def named_card(file: Path, model_id: str) -> bytes:
     return file.read_text().replace(UNNAMED, model_id).encode()
 
 
-def save_figures(report: Report, folder: Path) -> None:
+def save_figures(report: Report, folder: Path, show_images: bool = True) -> None:
+    """Images of the data get names that are not published (`_*`) where they are not to be shown."""
+    mark = "" if show_images else "_"
     for section in report.sections:
         if section.figure is not None:
-            save_figure(section.figure, folder / section.file)
+            save_figure(section.figure, folder / f"{mark if section.shows_data else ''}{section.file}")
     pictures = {"picture.png": report.picture} if report.picture is not None else {}
     for name, image in (pictures | report.images).items():
-        save_figure(image, folder / name)
+        save_figure(image, folder / f"{mark}{name}")
 
 
 def save_figure(figure: Any, path: Path) -> None:

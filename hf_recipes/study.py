@@ -9,7 +9,6 @@ A study is a YAML file beside the recipe's configurations:
     unit: images                         # what it is trained on
     page: Cell counting                  # title of the page; that of the recipe by default
     task: cell_counting                  # whose page it is on; the recipe's by default
-    private: [highest_losses.png]        # figures of cards that show data which may not be published; they stay with the run
     sections:
       - title: Learning curve
         text: What the section is about.
@@ -39,7 +38,6 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -60,6 +58,7 @@ CARD_ONLY = (
     "dataset_url",
     "dataset_license",
     "model_license",
+    "card_images",
 )  # options that change a card and no result
 
 
@@ -113,7 +112,6 @@ class Study:
     unit: str = "images"
     page: str = ""
     task: str = ""
-    private: list[str] = field(default_factory=list)
 
     def folder(self, variant: Variant, seed: int) -> Path:
         """Of a run on this machine."""
@@ -169,8 +167,7 @@ def load_study(file: Path) -> Study:
     recipe, unit = Path(data["recipe"]), data.get("unit", "images")
     page = data.get("page", recipe.stem.replace("_", " ").capitalize())
     task = data.get("task", recipe.stem)
-    private = data.get("private", [])
-    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task, private)
+    return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task)
 
 
 def source_options(variant: Variant) -> dict[str, str]:
@@ -283,7 +280,7 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
     if (read_json(file) or {}).get("digest") == variant.digest(seed):
         return result  # it was run for another one's sake; the committed numbers stay
     if any(variant.name in section.cards for section in study.sections) and seed == variant.seeds[0]:
-        copy_card(folder, CARDS / study.task / variant.name, study.private)
+        copy_card(folder, CARDS / study.task / variant.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, result)  # last: it says that the run is done
     return result
@@ -295,14 +292,12 @@ def device_type() -> str:
     return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 
 
-def copy_card(folder: Path, target: Path, private: Sequence[str] = ()) -> None:
-    """The card of a reference run and the figures that it shows, without the private ones."""
+def copy_card(folder: Path, target: Path) -> None:
+    """The card of a reference run and the figures that it shows."""
     target.mkdir(parents=True, exist_ok=True)
     card = (folder / "README.md").read_text()
     # after the front matter and the title
     card = re.sub(r"(?m)^(# .*)$", rf"\1\n\n{COPY}", card, count=1)
-    for figure in private:
-        card = re.sub(rf"!\[[^]]*\]\({re.escape(figure)}\)", f"*{figure} shows the data and stays with the run.*", card)
     (target / "README.md").write_text(card)
     for figure in folder.glob("*.png"):
         if f"({figure.name})" in card:

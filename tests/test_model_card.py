@@ -1,7 +1,10 @@
+from fnmatch import fnmatch
+
 from datasets import Dataset
 
 from hf_recipes.loading import hub_revision
 from hf_recipes.model_card import format_cell, markdown_table
+from hf_recipes.training import NOT_PUBLISHED
 
 
 def test_the_revision_of_a_data_set_is_that_of_its_cache(tmp_path):
@@ -18,3 +21,19 @@ def test_tables_and_their_cells():
         "| name | n |\n| --- | ---: |\n| a | 1,200 |\n|  | 0.1235 |"
     )
     assert markdown_table([]) == "" and format_cell(123456.7) == "123,457"
+
+
+def test_images_of_the_data_stay_with_the_run_where_they_may_not_be_shown(run_tiny, finished_run, tmp_path):
+    run_tiny(tmp_path / "run", card_images=False)
+    shown, hidden = ((folder / "README.md").read_text() for folder in (finished_run, tmp_path / "run"))
+    ours = [folder.glob("*.png") for folder in (finished_run, tmp_path / "run")]
+    all_shown, all_hidden = ({path.name for path in paths} for paths in ours)
+    of_data = {"the_eight_worst_images.png", "picture.png", "example.png"}
+    assert of_data <= all_shown and all_hidden == (all_shown - of_data) | {f"_{name}" for name in of_data}
+    assert all(f"({name})" in shown or name == "example.png" for name in of_data)
+    assert (
+        not any(name in hidden for name in of_data) and "*The figure shows the data and stays with the run.*" in hidden
+    )
+    assert 'image = "image.png"  # one of your own' in hidden and "hf_hub_download" not in hidden
+    left_out = [name for name in all_hidden if any(fnmatch(name, pattern) for pattern in NOT_PUBLISHED)]
+    assert set(left_out) == {f"_{name}" for name in of_data}

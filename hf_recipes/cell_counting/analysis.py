@@ -123,7 +123,9 @@ def worst_images(pipeline: CellCountingPipeline, counts: np.ndarray, truth: np.n
         pixels, _ = decode_array(test[int(index)])
         axis.imshow(pipeline(pixels, return_overlay=True)["overlay"])
         axis.set_title(f"true {truth[index]:.0f}, predicted {counts[index]:.1f}", fontsize=9)
-    return Section("The eight worst images", "The predicted density is drawn over each.", figure=figure)
+    return Section(
+        "The eight worst images", "The predicted density is drawn over each.", figure=figure, shows_data=True
+    )
 
 
 def overlay_pair(pipeline: CellCountingPipeline, row: dict):

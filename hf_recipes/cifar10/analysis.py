@@ -124,7 +124,9 @@ def worst_mistakes(
         axis.imshow(read_pixels(test[int(place)], processor))
         sure = probabilities[place, predicted[place]]
         axis.set_title(f"{names[predicted[place]]} {sure:.0%}\nis {names[labels[place]]}", size=8)
-    return Section("Worst mistakes", "The wrong answers of the test that the model was surest of.", figure=figure)
+    return Section(
+        "Worst mistakes", "The wrong answers of the test that the model was surest of.", figure=figure, shows_data=True
+    )
 
 
 def read_pixels(row: dict, processor) -> np.ndarray:

@@ -78,11 +78,13 @@ def analyse(
             if by_features
             else f"The details of the test images whose squared error falls most against {reference}, one of an image.",
             figure=show_details(test, scale, methods, best),
+            shows_data=True,
         ),
         Section(
             "Where it loses",
             f"The details whose squared error falls least against {reference}, or grows most, one of an image.",
             figure=show_details(test, scale, methods, worst),
+            shows_data=True,
         ),
     ]
     low, _ = to_arrays(test[0], scale)

@@ -72,6 +72,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
             "",
             confused_pairs(confusion, names),
             figure=show_pairs(confusion, logits, labels, test, names),
+            shows_data=True,
         ),
         worst_losses(trainer, probabilities, labels, test, names),
         show_doubtful_labels(with_features["train"], images.splits["train"], names),
@@ -251,7 +252,7 @@ def worst_losses(trainer, probabilities: np.ndarray, labels: np.ndarray, test: D
         "Test images of the highest loss, and what spoke for the network's answer there (Grad-CAM on the last features, Selvaraju et "
         "al. 2017, over the part of the image that the network sees)."
     )
-    return Section("Highest losses", text, figure=gallery(pictures, columns=4))
+    return Section("Highest losses", text, figure=gallery(pictures, columns=4), shows_data=True)
 
 
 def grad_cam(model, processor, image, label: int) -> np.ndarray | None:
@@ -301,7 +302,7 @@ def show_doubtful_labels(with_features: Dataset, train: Dataset, names: list[str
         "Training images whose class logistic regression on the frozen features finds least likely, in cross-validation (self-confidence "
         "of Northcutt et al. 2021): wrong labels, or hard cases. Row numbers are the data set's own."
     )
-    return Section("Doubtful labels", text, rows, figure=gallery(pictures, columns=4))
+    return Section("Doubtful labels", text, rows, figure=gallery(pictures, columns=4), shows_data=True)
 
 
 # -- curves ----------------------------------------------------------------------------------------
