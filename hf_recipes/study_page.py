@@ -163,8 +163,8 @@ def mean_and_deviation(values: list[float | None]) -> str | None:
     """Such as 1.65 ± 0.12, with two digits of the sample standard deviation; None where a run has no value."""
     if not values or None in values:  # of some runs only: not what the row promises
         return None
-    if len(values) == 1:
-        return format_cell(float(values[0]))
+    if len(set(values)) == 1:
+        return format_cell(values[0])  # whole numbers stay whole
     mean, deviation = np.mean(values), np.std(values, ddof=1)
     if deviation <= 1e-5 * abs(mean):  # the same but for rounding
         return format_cell(float(mean))

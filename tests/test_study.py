@@ -153,6 +153,7 @@ def test_means_have_the_digits_that_their_spread_allows():
     assert mean_and_deviation([3.7038, 3.7038000001]) == "3.704"
     assert (
         mean_and_deviation([0.9512]) == "0.9512"
+        and mean_and_deviation([11529, 11529]) == "11,529"
         and mean_and_deviation([None]) is None
         and mean_and_deviation([1.0, None]) is None
     )
