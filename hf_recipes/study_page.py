@@ -356,7 +356,7 @@ def plot_changes(study: Study, section: Section, results: dict[str, list[dict]])
         differences = [np.array([recalls[name][seed][each] for each in names], float) - table[seed] for seed in seeds]
         means[name] = 100 * np.nanmean(differences, 0)[order]
     changes = np.array(list(means.values()))
-    figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(labels), 1.8 + 0.28 * len(means))
+    figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(labels), 2.4 + 0.28 * len(means))
     axis, most = axes[0, 0], max(abs(changes).max(), 1.0)
     axis.imshow(changes, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
     axis.set_yticks(range(len(means)), list(means))

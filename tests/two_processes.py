@@ -25,6 +25,7 @@ model_folder, pairs, out = map(Path, sys.argv[1:])
 class Recipe:
     dataset, dataset_name, dataset_url, dataset_license, architecture = "x", None, None, None, "unet"
     test_size = test_names = None
+    model_license, card_images = "apache-2.0", True
 
 
 def make_trainer(model, processor, splits, **options):

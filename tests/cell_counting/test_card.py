@@ -15,6 +15,8 @@ def card(dataset, **values):
         "dataset_name": None,
         "dataset_url": None,
         "dataset_license": None,
+        "model_license": "apache-2.0",
+        "card_images": True,
         "architecture": "unet",
     } | values
     return make_card(SimpleNamespace(dataset=dataset, **given))
