@@ -287,6 +287,7 @@ def upscale_images(args: argparse.Namespace) -> int:
 def tag_texts(args: argparse.Namespace) -> int:
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+    from .model_card import device_type
     from .ner.head import tags_of
     from .ner.labels import read_table, types_of
     from .ner.windows import find_entities
@@ -295,7 +296,7 @@ def tag_texts(args: argparse.Namespace) -> int:
     silence_transformers()
     model, info = AutoModelForTokenClassification.from_pretrained(args.model, output_loading_info=True)
     check_weights(model, info["missing_keys"], args.model, head_is_new=False)
-    model = model.to(args.device or default_device()).eval()
+    model = model.to(args.device or device_type()).eval()
     tokenizer = AutoTokenizer.from_pretrained(args.model, add_prefix_space=True)
     label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 
@@ -313,12 +314,6 @@ def tag_texts(args: argparse.Namespace) -> int:
 
 
 # modes of images that a format keeps as they are
-def default_device() -> str:
-    import torch
-
-    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
-
-
 KEPT = {
     ".png": ("L", "LA", "RGB", "RGBA", "I;16"),
     ".tif": ("L", "LA", "RGB", "RGBA", "I;16"),

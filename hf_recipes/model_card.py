@@ -278,6 +278,13 @@ def format_cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split()).replace("|", "\\|")
 
 
+def device_type() -> str:
+    """Of the accelerator, `cpu` without one."""
+    import torch
+
+    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+
+
 def describe_hardware(device: str) -> str:
     import torch
 

@@ -45,7 +45,7 @@ from typing import Any
 import yaml
 
 from .checkpoints import read_json, write_json
-from .model_card import describe_hardware, format_cell
+from .model_card import describe_hardware, device_type, format_cell
 from .processes import run_file
 
 logger = logging.getLogger(__name__)
@@ -284,12 +284,6 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, result)  # last: it says that the run is done
     return result
-
-
-def device_type() -> str:
-    import torch
-
-    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 
 
 def copy_card(folder: Path, target: Path) -> None:
