@@ -149,6 +149,8 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
     if lexicon:
         known_words(vectors, lexicon)  # too few of them are better named before the training
     model, tokenizer = make_model(recipe, songs, vectors)
+    if songs.names is None:
+        begin_at_mean(model, songs.splits["train"]["label"][:])
     splits = {name: number_words(split, tokenizer) for name, split in songs.splits.items()}
     trainer = RecipeTrainer(
         model=model,
@@ -198,12 +200,8 @@ def make_model(
     recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     labels = label_options(songs.names, recipe.label_column)
-    train = songs.splits["train"]
     if recipe.fine_tune_encoder:
-        model, tokenizer = load_encoder(recipe.sentence_encoder, labels)
-        if songs.names is None:
-            begin_at_mean(model, train["label"][:])
-        return model, tokenizer
+        return load_encoder(recipe.sentence_encoder, labels)
     config = WordVectorConfig(
         vocab_size=len(vectors.words) + UNKNOWN_WORDS,
         embedding_size=vectors.vectors.shape[1],
@@ -213,13 +211,11 @@ def make_model(
         **labels,
     )
     model = WordVectorForSequenceClassification(config)
-    documents = train["words"][:]
+    documents = songs.splits["train"]["words"][:]
     weights = document_weights(documents, vectors.words)
     drawn = torch.randn(*vectors.vectors.shape).numpy() if recipe.embeddings == "random" else vectors.vectors
     scaled = standardize(drawn, documents, vectors.words, recipe.pooling, weights)
     model.set_vectors(torch.from_numpy(scaled), torch.from_numpy(weights))
-    if songs.names is None:
-        begin_at_mean(model, train["label"][:])
     model.embeddings.requires_grad_(recipe.embeddings != "frozen")
     return model, make_tokenizer(vectors.words)
 

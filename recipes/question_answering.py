@@ -81,8 +81,7 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
     if recipe.wrong_contexts < 0:
         raise ValueError(f"--wrong_contexts is {recipe.wrong_contexts}; it is 0 or more")
     if recipe.wrong_contexts:
-        with args.main_process_first():
-            wrong = with_wrong_contexts(data.splits["train"], recipe.wrong_contexts, args.seed)
+        wrong = with_wrong_contexts(data.splits["train"], recipe.wrong_contexts, args.seed)
         data.splits["train"] = concatenate_datasets([data.splits["train"], wrong])
     tokenizer = AutoTokenizer.from_pretrained(recipe.model)
     longest = longest_window(AutoConfig.from_pretrained(recipe.model), tokenizer)

@@ -137,7 +137,7 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
     results = summarize(measured, indexing) | {"passages": len(index.passages)}
     if reader:
         index.remember_least_score(recipe.reader, results["least_score"])
-    index.save_pretrained(folder)
+        index.save_pretrained(folder)
     write_page(index, make_report(measured, document, results, memory), results, folder)
     return results | {"precision": "bf16" if reader and has_bf16() else "fp32"}
 

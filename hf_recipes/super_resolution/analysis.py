@@ -141,7 +141,8 @@ def measure_image(
     low, high = to_arrays(row, scale)
     images = {name: enlarge(network, low) for name, network in networks.items()}
     metrics = measure_all(images, high, scale, lpips) | row["interpolations"]
-    images.setdefault("bicubic", resize_bicubic(low, scale))
+    if reference == "bicubic":
+        images[reference] = resize_bicubic(low, scale)
     errors = {name: ((images[name].astype(float) - high) ** 2).mean(-1) for name in (OURS, reference)}
     falls = mean_of_details(errors[reference] - errors[OURS], CROP)
     best = (float(falls.max()), np.unravel_index(falls.argmax(), falls.shape))
