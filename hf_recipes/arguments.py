@@ -96,6 +96,7 @@ class DatasetArguments:
     """What every recipe asks about its data: where they are, and what the card says of them."""
 
     dataset: str = field(default="", metadata={"help": "Hub id, folder, or file of rows."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     dataset_name: str | None = field(
         default=None, metadata={"help": "Name of the data in the card; the id by default."}
     )

@@ -69,6 +69,17 @@ def check_weights(model: PreTrainedModel, missing: Iterable[str], source: str, h
         raise ValueError(f"{source} has no weights for {', '.join(names[:4])}, which would start at random")
 
 
+def load_trained(model_class: type, source: str) -> PreTrainedModel:
+    """A model that was trained, by an auto class of transformers.
+
+    Raises:
+        OSError, ValueError: when there is no such model, or some of its weights are not there.
+    """
+    model, info = model_class.from_pretrained(source, output_loading_info=True)
+    check_weights(model, info["missing_keys"], source, head_is_new=False)
+    return model
+
+
 def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """The most tokens that a model reads at once."""
     positions = getattr(config, "max_position_embeddings", None) or 0

@@ -28,6 +28,7 @@ class CellCountingArguments(DatasetArguments):
     """Train a cell counter, test it, and write its card."""
 
     dataset: str = field(default="synthetic", metadata={"help": "Hub id, folder, or 'synthetic'."})
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
     image_column: str | None = field(default=None, metadata={"help": "Column of images; found by name if not given."})
     label_column: str | None = field(
         default=None, metadata={"help": "Column of annotations; found by name if not given."}
@@ -79,6 +80,8 @@ def main(recipe: CellCountingArguments, args: RecipeTrainingArguments) -> dict[s
         splits = load_cells(
             recipe.dataset,
             processor,
+            config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
             image_column=recipe.image_column,
             label_column=recipe.label_column,
             label_kind=recipe.label_kind,

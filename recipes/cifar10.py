@@ -100,6 +100,7 @@ def main(recipe: CifarArguments, args: RecipeTrainingArguments) -> dict[str, Any
             recipe.dataset,
             processor,
             config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
             image_column=recipe.image_column,
             label_column=recipe.label_column,
             validation_share=recipe.validation_share,

@@ -50,7 +50,6 @@ class LyricsArguments(DatasetArguments):
     """Train word vectors and a classifier over them, test it, and write its card."""
 
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     text_column: str = field(default="lyrics", metadata={"help": "Column of texts."})
     label_column: str = field(default="genre", metadata={"help": "Column of classes, or of values (floats)."})
     group_column: str = field(
@@ -213,8 +212,9 @@ def make_model(
     model = WordVectorForSequenceClassification(config)
     documents = songs.splits["train"]["words"][:]
     weights = document_weights(documents, vectors.words)
-    drawn = torch.randn(*vectors.vectors.shape).numpy() if recipe.embeddings == "random" else vectors.vectors
-    scaled = standardize(drawn, documents, vectors.words, recipe.pooling, weights)
+    if recipe.embeddings == "random":
+        vectors = vectors._replace(vectors=torch.randn(*vectors.vectors.shape).numpy())
+    scaled = standardize(vectors, documents, recipe.pooling, weights)
     model.set_vectors(torch.from_numpy(scaled), torch.from_numpy(weights))
     model.embeddings.requires_grad_(recipe.embeddings != "frozen")
     return model, make_tokenizer(vectors.words)

@@ -43,7 +43,6 @@ class NerArguments(DatasetArguments):
     """Train a tagger of named entities, test it, and write its card."""
 
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     words_column: str | None = field(default=None, metadata={"help": "Column of words; tokens or words if not given."})
     tags_column: str | None = field(default=None, metadata={"help": "Column of tags; ner_tags or tags if not given."})
     types: list[str] | None = field(

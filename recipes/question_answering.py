@@ -32,7 +32,6 @@ class QuestionAnsweringArguments(DatasetArguments):
     """Train a reader that answers questions by spans of contexts, test it, and write its card."""
 
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     validation_share: float = field(
         default=0.1, metadata={"help": "Of the training questions, drawn by article, where there is no such split."}
     )

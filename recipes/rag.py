@@ -70,6 +70,7 @@ def main(recipe: RetrieverArguments, args: RetrieverTrainingArguments) -> dict[s
         loaded = load_pairs(
             recipe.dataset,
             config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
             question_column=recipe.question_column,
             passage_column=recipe.passage_column,
             article_column=recipe.article_column,

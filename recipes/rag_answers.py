@@ -104,7 +104,7 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
 
 
 def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: Path) -> dict[str, Any]:
-    documents, device = load_documents(recipe.dataset), str(args.device)
+    documents, device = load_documents(recipe.dataset, recipe.dataset_revision), str(args.device)
     document, questions = load_questions(Path(recipe.questions), documents)
     memory = {"the libraries": resident_megabytes()}
     reader = load_reader(recipe.reader, recipe.prompt, device) if recipe.reader else None

@@ -83,6 +83,7 @@ def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dic
             recipe.scale,
             benchmarks=[name for name in recipe.benchmarks if name != "none"],
             config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
             image_column=recipe.image_column,
             validation_size=recipe.validation_size,
             patch_size=recipe.patch_size,

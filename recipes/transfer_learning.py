@@ -19,7 +19,7 @@ from transformers import (
     set_seed,
 )
 
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, non_defaults
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 from hf_recipes.transfer_learning.analysis import analyse
@@ -27,41 +27,22 @@ from hf_recipes.transfer_learning.augmentation import Augmentation
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.card import make_card
 from hf_recipes.transfer_learning.data import (
-    MOST_SIDE,
     LoadedImages,
     as_features,
     as_pictures,
     as_seen,
+    check_seen,
     collate,
     load_images,
     repeat_rare_classes,
 )
 from hf_recipes.transfer_learning.features import compute_split_features
 from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
-from hf_recipes.transfer_learning.strategies import STRATEGIES, Patience, Unfreezing, parameter_groups, prepare
+from hf_recipes.transfer_learning.options import check_hard_classes, check_options
+from hf_recipes.transfer_learning.strategies import Patience, Unfreezing, parameter_groups, prepare
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
 
 Pipeline = Literal["none", "light", "randaugment", "strong"]
-ON_IMAGES = tuple(strategy for strategy in STRATEGIES if strategy != "linear_probe")  # which trains on fixed features
-# the strategies that an option is for, where it is not for all
-READ_BY = {
-    "stages": ("partial",),
-    "lora_rank": ("lora",),
-    **dict.fromkeys(
-        (
-            "layer_decay",
-            "augmentation",
-            "upside_down",
-            "erasing",
-            "hard_classes",
-            "hard_augmentation",
-            "mixup",
-            "cutmix",
-            "drop_path",
-        ),
-        ON_IMAGES,
-    ),
-}
 
 
 @dataclass
@@ -129,6 +110,7 @@ def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, 
         images = load_images(
             recipe.dataset,
             config=recipe.dataset_config,
+            revision=recipe.dataset_revision,
             image_column=recipe.image_column,
             label_column=recipe.label_column,
             redraw=recipe.redraw,
@@ -151,44 +133,6 @@ def main(recipe: TransferArguments, args: RecipeTrainingArguments) -> dict[str, 
     trainer = make_trainer(recipe, args, images, model, processor, with_features)
     test = as_seen(images.splits["test"], processor)
     return run(trainer, recipe, test, partial(analyse, images=images, with_features=with_features))
-
-
-def check_options(recipe: TransferArguments, args: RecipeTrainingArguments) -> None:
-    """Refuses options that the strategy does not read, before anything is loaded."""
-    for name in non_defaults(recipe):
-        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
-            raise ValueError(
-                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
-            )
-    for name in ("upside_down", "erasing"):
-        if getattr(recipe, name) and recipe.augmentation == "none":
-            raise ValueError(f"--{name} is part of an augmentation; --augmentation none has it not")
-    if recipe.hard_augmentation != "strong" and not recipe.hard_classes:
-        raise ValueError("--hard_augmentation is for --hard_classes, of which none is given")
-    if args.metric_for_best_model in ("ece", "eval_ece"):
-        args.greater_is_better = False
-    if recipe.early_stopping and (not args.load_best_model_at_end or args.metric_for_best_model is None):
-        raise ValueError(
-            "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
-            "balanced_accuracy"
-        )
-
-
-def check_seen(processor: BaseImageProcessor) -> None:
-    config = processor.data_config
-    side = config["input_size"][-1] / config["crop_pct"]
-    if side > MOST_SIDE:
-        raise ValueError(
-            f"images are kept at {MOST_SIDE} pixels, and this backbone wants {side:.0f}; give --image_size"
-        )
-
-
-def check_hard_classes(hard_classes: list[str], names: list[str]) -> None:
-    unknown = set(hard_classes) - set(names)
-    if unknown:
-        raise ValueError(
-            f"--hard_classes: no class is called {', '.join(sorted(unknown))}; there are {', '.join(names)}"
-        )
 
 
 def make_model(recipe: TransferArguments, names: list[str], pretrained: bool) -> PreTrainedModel:

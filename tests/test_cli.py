@@ -10,6 +10,7 @@ from conftest import ROOT, run_python
 from PIL import Image
 
 from hf_recipes import cli
+from hf_recipes.cli.count import overlay_files
 
 
 def test_counting_files_folders_and_patterns(finished_run, tmp_path, capsys):
@@ -29,9 +30,9 @@ def test_counting_files_folders_and_patterns(finished_run, tmp_path, capsys):
 
 def test_images_of_the_same_name_get_an_overlay_each():
     images = ["x/a.png", "y/a.png", "z/a-2.png", "a.tif"]
-    files = cli.overlay_files(Path("o/over.png"), images)
+    files = overlay_files(Path("o/over.png"), images)
     assert [files[image].name for image in images] == ["over-a.png", "over-a-2.png", "over-a-2-2.png", "over-a-3.png"]
-    assert cli.overlay_files(Path("over.jpg"), ["x/a.png"]) == {"x/a.png": Path("over.jpg")}
+    assert overlay_files(Path("over.jpg"), ["x/a.png"]) == {"x/a.png": Path("over.jpg")}
 
 
 def test_failures_are_one_line_and_a_status(finished_run, tmp_path, capsys):

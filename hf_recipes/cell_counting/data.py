@@ -36,6 +36,8 @@ def load_cells(
     dataset: str,
     processor: CellCounterImageProcessor,
     *,
+    config: str | None = None,
+    revision: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
     label_kind: str | None = None,
@@ -56,6 +58,7 @@ def load_cells(
         dataset: a Hub id; a folder that `load_dataset` reads; a folder of pairs such as `001cell.png` and
             `001dots.png` (or `mask`, `density`), or of folders `train` and `test` of them; or `synthetic`.
         processor: says how many channels an image gets.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         image_column, label_column, label_kind: found by name where None; see `LABEL_KINDS`. `points` are lists of
             [x, y] in pixels; `dots`, `mask`, `binary`, `instances` and `density` are images or nested lists of the image's
             size.
@@ -73,7 +76,7 @@ def load_cells(
     Raises:
         FileNotFoundError, ValueError: naming the folder, column, row or file, and what to do.
     """
-    splits = load_splits(dataset)
+    splits = load_splits(dataset, config, revision)
     image_column, label_column, label_kind = find_columns(splits, image_column, label_column, label_kind)
     if test_names is not None:
         if test_size is not None:

@@ -32,7 +32,7 @@ SPLITS = ("train", "validation", "test")
 SYNTHETIC_SPLITS = {"train": 64, "validation": 16, "test": 24}
 
 
-def load_splits(dataset: str) -> DatasetDict:
+def load_splits(dataset: str, config: str | None = None, revision: str | None = None) -> DatasetDict:
     if dataset == "synthetic":
         return DatasetDict(
             {
@@ -59,7 +59,7 @@ def load_splits(dataset: str) -> DatasetDict:
         pairs = find_pairs(folder)
         if pairs:
             return DatasetDict({"train": pairs})
-    return loading.load_splits(dataset)
+    return loading.load_splits(dataset, config, revision)
 
 
 def encode_png(array: np.ndarray) -> dict[str, Any]:

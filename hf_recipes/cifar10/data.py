@@ -53,6 +53,7 @@ def load_images(
     processor: BaseImageProcessor,
     *,
     config: str | None = None,
+    revision: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
     validation_share: float = 0.1,
@@ -66,7 +67,7 @@ def load_images(
     Args:
         dataset: a Hub id, or a folder that `load_dataset` reads (a folder of class folders, for one).
         processor: resizes the images.
-        config: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         image_column, label_column: found by type where None: the only column of images, the only `ClassLabel`.
         validation_share: of the training images of every class, drawn by `seed` to validate, unless the data set has a
             validation split beside its test split.
@@ -80,7 +81,7 @@ def load_images(
         FileNotFoundError, ValueError: naming the column, split or row, and what to do.
     """
     check_shares(validation_share, test_share, train_fraction)
-    splits = load_splits(dataset, config)
+    splits = load_splits(dataset, config, revision)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
     image_column = find_column(splits["train"], Image, image_column, "--image_column")

@@ -68,7 +68,7 @@ def load_songs(
         year_column: of when a song is from, a number; None if nothing is to be made of it.
         phrases: pairs of words are taken as one word that occur more often than this in the training songs, and than chance would have it;
             0 takes none.
-        config, revision: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         folds: of the cut, at least 2.
         similarity: of the sets of three words in a row (Jaccard) above which two songs are duplicates, 0 to 1; 1 looks for none.
         seed: of the cut.

@@ -1,6 +1,5 @@
 """What a song classifier is trained and judged on, and encoders that are fine-tuned as one."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ def label_options(names: list[str] | None, column: str) -> dict[str, Any]:
 
 
 def standardize(
-    vectors: np.ndarray, documents: Sequence[Sequence[str]], words: Sequence[str], pooling: str, weights: np.ndarray
+    known: WordVectors, documents: Sequence[Sequence[str]], pooling: str, weights: np.ndarray
 ) -> np.ndarray:
     """Word vectors, moved and scaled by number so that what the model makes of the documents has mean 0 and deviation 1.
 
@@ -35,21 +34,18 @@ def standardize(
     is the words of the documents that are brought to that scale.
 
     Args:
-        vectors: `(words, size)`.
+        known: the words that have vectors.
         documents: words of each.
-        words: that have the vectors.
         pooling: of the model.
         weights: `(words,)`, of `tfidf`.
     """
-    known = WordVectors(list(words), np.ones(len(words), np.int64), vectors)
     if pooling in ("mean", "tfidf"):
         seen, shares = mean_vectors(documents, known, weights if pooling == "tfidf" else None), None
     else:
-        counts = Counter(word for document in documents for word in document)
-        seen, shares = vectors, np.array([counts[word] for word in words], float)
+        seen, shares = known.vectors, known.counts
     mean = np.average(seen, axis=0, weights=shares)
     deviation = np.sqrt(np.average((seen - mean) ** 2, axis=0, weights=shares))
-    return ((vectors - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
+    return ((known.vectors - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
 
 
 def begin_at_mean(model: PreTrainedModel, labels: Sequence[float]) -> None:

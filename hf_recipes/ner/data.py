@@ -65,7 +65,7 @@ def load_sentences(
 
     Args:
         dataset: a Hub id, or a folder that `load_dataset` reads.
-        config, revision: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         words_column, tags_column: found where None: `tokens` or `words`, and `ner_tags` or `tags`.
         types: order of the types in the label space; that of the data set's labels where None.
         repair_tags: take tags that cannot stand where they do for what they most likely mean, instead of an error.

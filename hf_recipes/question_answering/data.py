@@ -63,7 +63,7 @@ def load_questions(
     Args:
         dataset: a Hub id, a folder that `load_dataset` reads, or a folder of `train*.json` and `dev*.json` (or `validation*`, `test*`) in
             SQuAD's form.
-        config, revision: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         validation_share, test_share: of the training questions, where the data set has no such split.
         train_questions: so many of them train, drawn by the seed; all where None.
         drop_bad_answers: leave out training questions with an answer that is not in the context where it should start, instead of an error.

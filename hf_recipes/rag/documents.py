@@ -47,9 +47,9 @@ class Document(NamedTuple):
         return [(title, start, end) for (title, start), end in zip(self.sections, [*starts[1:], len(self.text)])]
 
 
-def load_documents(source: str) -> list[Document]:
+def load_documents(source: str, revision: str | None = None) -> list[Document]:
     """The texts of a file, of a folder (those of its files that are plain text, Markdown or HTML, in the order of their names), of an address,
-    or of a data set on the Hub that holds such files.
+    or of a data set on the Hub that holds such files; `revision` is the branch, tag or commit of that.
 
     Raises:
         FileNotFoundError: when there is no such file, folder, page or data set.
@@ -61,7 +61,7 @@ def load_documents(source: str) -> list[Document]:
         return [parse(source.rsplit("/", 1)[-1] or source, download(source))]
     path, about = Path(source), None
     if not path.exists() and regex.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        path = fetch(source)
+        path = fetch(source, revision)
         about = path / "README.md"  # of the data set, and none of its texts
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file != about)
@@ -73,11 +73,11 @@ def load_documents(source: str) -> list[Document]:
     return [load_file(path, path.name)]
 
 
-def fetch(dataset: str) -> Path:
+def fetch(dataset: str, revision: str | None) -> Path:
     """The folder of the texts of a data set on the Hub."""
     try:
         patterns = [f"*{suffix}" for suffix in SUFFIXES]
-        return Path(snapshot_download(dataset, repo_type="dataset", allow_patterns=patterns))
+        return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except (OSError, httpx.HTTPError) as error:
         raise FileNotFoundError(
             f"{dataset} is no file or folder here, and no data set that the Hub gives out ({' '.join(str(error).split())[:200]})"

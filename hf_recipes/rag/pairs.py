@@ -34,6 +34,7 @@ def load_pairs(
     dataset: str,
     *,
     config: str | None = None,
+    revision: str | None = None,
     question_column: str = "question",
     passage_column: str = "context",
     article_column: str = "title",
@@ -49,7 +50,7 @@ def load_pairs(
 
     Args:
         dataset: a Hub id, or a folder or file that `load_dataset` reads.
-        config: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         question_column, passage_column, article_column: names; without a title, a passage is an article of its own.
         validation_share, test_share: of the questions.
         train_pairs: so many of them train, drawn by the seed; all where None.
@@ -59,10 +60,10 @@ def load_pairs(
         FileNotFoundError, ValueError: naming the column, split or row, and what to do.
     """
     check_shares(validation_share, test_share, 1.0)
-    loaded = load_splits(dataset, config)
+    loaded = load_splits(dataset, config, revision)
     if "train" not in loaded:
         raise ValueError(f"{dataset} has the splits {', '.join(loaded)}; 'train' is needed")
-    revision = hub_revision(loaded["train"])
+    found = hub_revision(loaded["train"])
     columns = (question_column, passage_column, article_column)
     splits = {
         name: read_split(loaded[name], name, *columns) for name in ("train", "validation", "test") if name in loaded
@@ -81,7 +82,7 @@ def load_pairs(
             raise ValueError(f"--train_pairs is {train_pairs}; there are {len(train)}")
         train = train.shuffle(seed=seed).take(train_pairs)
     tests = (make_test(splits[name]) for name in ("validation", "test"))
-    return LoadedPairs(train, *tests, tested_on, revision)
+    return LoadedPairs(train, *tests, tested_on, found)
 
 
 def read_split(split: Dataset, name: str, question_column: str, passage_column: str, article_column: str) -> Dataset:

@@ -53,6 +53,7 @@ def load_images(
     *,
     benchmarks: Sequence[str] = (),
     config: str | None = None,
+    revision: str | None = None,
     image_column: str | None = None,
     validation_size: int = 20,
     patch_size: int = 96,
@@ -68,7 +69,7 @@ def load_images(
         scale: 2, 3 or 4.
         benchmarks: to test on, see `load_benchmark`; a name without a folder is looked up where the data set is. Without any, the data
             set's own test split, or as many of its images as validate.
-        config: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         image_column: found by type where None.
         validation_size: images drawn from the training split by `seed`, where the data set has no validation split.
         patch_size: training images must be as large.
@@ -77,7 +78,7 @@ def load_images(
     Raises:
         FileNotFoundError, ValueError: naming the data set, row and column, and what to do.
     """
-    splits = load_splits(dataset, config)
+    splits = load_splits(dataset, config, revision)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
     image_column = find_column(splits["train"], Image, image_column, "--image_column")

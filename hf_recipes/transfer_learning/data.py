@@ -76,6 +76,7 @@ def load_images(
     dataset: str,
     *,
     config: str | None = None,
+    revision: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
     redraw: bool = False,
@@ -93,7 +94,7 @@ def load_images(
 
     Args:
         dataset: a Hub id, or a folder that `load_dataset` reads: class folders, with splits above them or without.
-        config: of a data set that has several.
+        config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         image_column, label_column: found by type where None: the only column of images, the only `ClassLabel`.
         redraw: put all splits together and draw the test and the validation images anew.
         validation_share, test_share: of the images of every class, drawn by `seed`, where the data set has no such split.
@@ -106,7 +107,7 @@ def load_images(
         FileNotFoundError, ValueError: naming the column, split, class or row, and what to do.
     """
     check_shares(validation_share, test_share, train_fraction)
-    splits = load_splits(dataset, config)
+    splits = load_splits(dataset, config, revision)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
     image_column = find_column(splits["train"], Image, image_column, "--image_column")
@@ -302,6 +303,16 @@ def repeat_rare_classes(split: Dataset) -> Dataset:
 
 
 # -- what a model sees -----------------------------------------------------------------------------
+def check_seen(processor: BaseImageProcessor) -> None:
+    """Raises a `ValueError` where a backbone wants images larger than those that are kept."""
+    config = processor.data_config
+    side = config["input_size"][-1] / config["crop_pct"]
+    if side > MOST_SIDE:
+        raise ValueError(
+            f"images are kept at {MOST_SIDE} pixels, and this backbone wants {side:.0f}; give --image_size"
+        )
+
+
 def as_seen(split: Dataset, processor: BaseImageProcessor) -> Dataset:
     """Rows of `pixel_values` as the pipeline would make them (of an image of at most `MOST_SIDE` pixels), `labels` and `index`."""
 

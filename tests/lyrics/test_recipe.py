@@ -127,7 +127,7 @@ def test_frozen_vectors_stay_but_for_their_scale(genre_run, songs):
     )
     documents = load_songs(str(songs), label_column="genre", seed=1).splits["train"]["words"][:]
     scaled = model.embeddings.weight[2:].detach().numpy()
-    assert np.array_equal(scaled, standardize(vectors.vectors, documents, vectors.words, "mean", np.ones(len(scaled))))
+    assert np.array_equal(scaled, standardize(vectors, documents, "mean", np.ones(len(scaled))))
     pooled = mean_vectors(documents, vectors._replace(vectors=scaled))
     assert np.allclose(pooled.mean(0), 0, atol=1e-4) and np.allclose(pooled.std(0), 1, atol=1e-3)
     assert not (set(vectors.words) - {word for text in make_songs(240)["lyrics"] for word in text.split()})
@@ -135,9 +135,10 @@ def test_frozen_vectors_stay_but_for_their_scale(genre_run, songs):
 
 def test_words_are_scaled_by_how_often_they_occur_where_single_words_are_read():
     vectors = np.array([[0.0, 1.0], [3.0, 1.0], [9.0, 9.0]], np.float32)
-    scaled = standardize(vectors, [["a", "a", "b"]], ["a", "b", "c"], "textcnn", np.ones(3))
+    known = WordVectors(["a", "b", "c"], np.array([2, 1, 0]), vectors)
+    scaled = standardize(known, [["a", "a", "b"]], "textcnn", np.ones(3))
     assert np.allclose(scaled[:2, 0], [-(0.5**0.5), 2**0.5]) and np.allclose(scaled[:2, 1], 0)
-    weighted = standardize(vectors, [["a", "b"], ["b"]], ["a", "b", "c"], "tfidf", np.array([2.0, 1.0, 1.0]))
+    weighted = standardize(known, [["a", "b"], ["b"]], "tfidf", np.array([2.0, 1.0, 1.0]))
     assert np.allclose(weighted[1, 0], 1)  # the texts are at 1 and 3
 
 

@@ -1,0 +1,30 @@
+"""What commands print."""
+
+import sys
+from collections.abc import Callable
+
+from ..errors import explain
+
+
+def silence_transformers() -> None:
+    """So that nothing but results and errors is printed; failures are exceptions, and what transformers logs as an error
+    beside them is that it does not know our model classes."""
+    from transformers.utils import logging
+
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+
+
+def print_each(images: list[str], describe: Callable[[str], str]) -> int:
+    """Print what `describe` says of each image; an image that fails is named, and the others go on. The exit status."""
+    failed = False
+    for image in images:
+        try:
+            print(describe(image), flush=True)
+        except Exception as error:
+            line = explain(error)
+            if line is None:
+                raise
+            print(f"error: {line}" if image in line else f"error: {image}: {line}", file=sys.stderr)
+            failed = True
+    return int(failed)

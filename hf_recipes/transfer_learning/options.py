@@ -1,0 +1,57 @@
+"""Options of the recipe that do not go together."""
+
+from typing import Any
+
+from ..arguments import RecipeTrainingArguments, non_defaults
+from .strategies import STRATEGIES
+
+ON_IMAGES = tuple(strategy for strategy in STRATEGIES if strategy != "linear_probe")  # which trains on fixed features
+# the strategies that an option is for, where it is not for all
+READ_BY = {
+    "stages": ("partial",),
+    "lora_rank": ("lora",),
+    **dict.fromkeys(
+        (
+            "layer_decay",
+            "augmentation",
+            "upside_down",
+            "erasing",
+            "hard_classes",
+            "hard_augmentation",
+            "mixup",
+            "cutmix",
+            "drop_path",
+        ),
+        ON_IMAGES,
+    ),
+}
+
+
+def check_options(recipe: Any, args: RecipeTrainingArguments) -> None:
+    """Refuses options that the strategy does not read, before anything is loaded."""
+    for name in non_defaults(recipe):
+        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
+            raise ValueError(
+                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
+            )
+    for name in ("upside_down", "erasing"):
+        if getattr(recipe, name) and recipe.augmentation == "none":
+            raise ValueError(f"--{name} is part of an augmentation; --augmentation none has it not")
+    if recipe.hard_augmentation != "strong" and not recipe.hard_classes:
+        raise ValueError("--hard_augmentation is for --hard_classes, of which none is given")
+    if args.metric_for_best_model in ("ece", "eval_ece"):
+        args.greater_is_better = False
+    if recipe.early_stopping and (not args.load_best_model_at_end or args.metric_for_best_model is None):
+        raise ValueError(
+            "--early_stopping keeps the best model: give --load_best_model_at_end true and --metric_for_best_model, such as "
+            "balanced_accuracy"
+        )
+
+
+def check_hard_classes(hard_classes: list[str], names: list[str]) -> None:
+    """Raises a `ValueError` that names the classes there are."""
+    unknown = set(hard_classes) - set(names)
+    if unknown:
+        raise ValueError(
+            f"--hard_classes: no class is called {', '.join(sorted(unknown))}; there are {', '.join(names)}"
+        )
