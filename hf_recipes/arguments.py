@@ -49,7 +49,7 @@ class RecipeTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={
             "help": "Decay of an exponential moving average of the weights, which is then what is evaluated and "
-            "saved; 0 keeps none (Polyak and Juditsky 1992)."
+            "saved; 0 keeps none (Polyak and Juditsky 1992). It is (1 + step) / (10 + step) where that is less, so as to forget the start."
         },
     )
     freeze_batch_norm_at: float = field(

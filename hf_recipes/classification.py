@@ -24,10 +24,15 @@ def accuracy_by_class(confusion: np.ndarray, names: list[str]) -> list[dict]:
     return sorted(rows, key=lambda row: (row["recall"] is None, row["recall"]))
 
 
+def rank_pairs(confusion: np.ndarray) -> list[tuple[int, int, int]]:
+    """`(images, class, other class)` of the unordered pairs of which some image went from one to the other, the most first."""
+    mistakes = confusion + confusion.T
+    pairs = ((int(mistakes[a, b]), a, b) for a in range(len(mistakes)) for b in range(a) if mistakes[a, b])
+    return sorted(pairs, reverse=True)
+
+
 def confused_pairs(confusion: np.ndarray, names: list[str], most: int = 8) -> list[dict]:
     """Unordered pairs of classes by how many images went from one to the other."""
-    mistakes = confusion + confusion.T
-    pairs = sorted(((mistakes[a, b], a, b) for a in range(len(names)) for b in range(a)), reverse=True)
     total = max(confusion.sum() - np.trace(confusion), 1)
     return [
         {
@@ -36,8 +41,7 @@ def confused_pairs(confusion: np.ndarray, names: list[str], most: int = 8) -> li
             "second as first": int(confusion[a, b]),
             "share of all mistakes, %": float(100 * number / total),
         }
-        for number, a, b in pairs[:most]
-        if number
+        for number, a, b in rank_pairs(confusion)[:most]
     ]
 
 

@@ -17,7 +17,7 @@ A study is a YAML file beside the recipe's configurations:
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
-        reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class (its `recall_by_class`)
+        reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class (by the `examples` of the results)
         compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results; two
                                          # variants, or baselines of the section's runs
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation

@@ -33,7 +33,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     figures = folder / task
     figures.mkdir(parents=True, exist_ok=True)
     hardware: set[str] = set()
-    seconds: dict[str, float] = {}  # by variant: sections may share one
+    seconds: dict[tuple[str, int], float] = {}  # by variant and seed: sections and studies may share a run
     parts = []
     for study in studies:
         if any(study.results(name) for name in study.variants):
@@ -47,7 +47,9 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             hardware |= {
                 f"{run['hardware']}, {run['results']['precision']}" for runs in results.values() for run in runs
             }
-            seconds |= {name: sum(run["results"]["train_seconds"] for run in runs) for name, runs in results.items()}
+            seconds |= {
+                (name, run["seed"]): run["results"]["train_seconds"] for name, runs in results.items() for run in runs
+            }
             figure, drawn = figures / f"{study.file.stem}_{number}.png", plot_section(study, section, results)
             if drawn is not None:
                 save_figure(drawn, figure)
@@ -338,32 +340,47 @@ def plot_history(study: Study, section: Section, results: dict[str, list[dict]])
 
 
 def plot_changes(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
-    """How much each variant changed the recall of each class against the section's reference with the same seed, in points, a row per
-    variant."""
-    recalls = {name: {run["seed"]: run["results"]["recall_by_class"] for run in runs} for name, runs in results.items()}
-    before = recalls.pop(section.reference, {})
-    changed = {name: sorted(by_seed.keys() & before.keys()) for name, by_seed in recalls.items()}
-    changed = {name: seeds for name, seeds in changed.items() if seeds}
-    if not changed:
+    """How much each variant changed the recall of each class against the section's reference with the same seeds, in points, a row per
+    variant; in colour where the 95 % interval of a paired bootstrap does not hold 0. Made of the `examples` of the results."""
+    examples = {name: {run["seed"]: run["results"]["examples"] for run in runs} for name, runs in results.items()}
+    classes = next((each["classes"] for runs in examples.values() for each in runs.values() if "classes" in each), None)
+    before, metric = examples.pop(section.reference, {}), section.compare["by"]
+    examples = {name: runs for name, runs in examples.items() if runs.keys() & before.keys()}
+    if classes is None or not examples:
         return None
-    names = list(next(iter(before.values())))
-    # a class that no image of a test has is None there
-    table = {seed: np.array([recall[name] for name in names], float) for seed, recall in before.items()}
-    reference = dict(zip(names, 100 * np.nanmean(list(table.values()), 0)))
-    labels = sorted(reference, key=reference.get)  # the hardest class first
-    order, means = [names.index(label) for label in labels], {}
-    for name, seeds in changed.items():
-        differences = [np.array([recalls[name][seed][each] for each in names], float) - table[seed] for seed in seeds]
-        means[name] = 100 * np.nanmean(differences, 0)[order]
-    changes = np.array(list(means.values()))
-    figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(labels), 2.4 + 0.28 * len(means))
+    labels = np.concatenate([each["strata"] for each in before.values()])
+    right = np.concatenate([np.array(each["scores"][metric]["model"]) > 0 for each in before.values()])
+    recall = {label: 100 * right[labels == label].mean() for label in np.unique(labels)}
+    order = sorted(recall, key=recall.get)  # the hardest class first
+    rows = [[change_of_class(runs, before, metric, label) for label in order] for runs in examples.values()]
+    changes, sure = (
+        100 * np.array([[each[0] for each in row] for row in rows]),
+        [[each[1] for each in row] for row in rows],
+    )
+    figure, axes = new_figure(1, 1, 2.5 + 0.55 * len(order), 2.4 + 0.28 * len(rows))
     axis, most = axes[0, 0], max(abs(changes).max(), 1.0)
-    axis.imshow(changes, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
-    axis.set_yticks(range(len(means)), list(means))
-    ticks = [f"{label} ({reference[label]:.0f} %)" for label in labels]
-    axis.set_xticks(range(len(labels)), ticks, rotation=40, ha="right")
+    axis.imshow(np.where(sure, changes, 0), cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    axis.set_yticks(range(len(rows)), list(examples))
+    ticks = [f"{classes[label]} ({recall[label]:.0f} %)" for label in order]
+    axis.set_xticks(range(len(order)), ticks, rotation=40, ha="right")
     for row, column in np.ndindex(changes.shape):
-        color = "white" if abs(changes[row, column]) > 0.6 * most else "black"
+        strong = abs(changes[row, column]) > 0.6 * most
+        color = MUTED if not sure[row][column] else "white" if strong else "black"
         axis.text(column, row, f"{changes[row, column]:+.0f}", ha="center", va="center", size=7, color=color)
-    axis.set_title(f"change of recall against {section.reference}, in points", size=9)
+    axis.set_title(f"change of recall against {section.reference}, in points; gray: it may be chance", size=9)
     return figure
+
+
+def change_of_class(runs: dict[int, dict], before: dict[int, dict], metric: str, label: int) -> tuple[float, bool]:
+    """The change of the recall of a class, -1..1, and whether its interval is without 0; runs by seed."""
+    seeds = sorted(runs.keys() & before.keys())
+    labels, ids = (np.concatenate([runs[seed][key] for seed in seeds]) for key in ("strata", "ids"))
+    ours, theirs = (
+        np.concatenate([np.array(each[seed]["scores"][metric]["model"]) > 0 for seed in seeds]).astype(float)
+        for each in (runs, before)
+    )
+    gains, images = (ours - theirs)[labels == label], ids[labels == label]
+    if not len(gains):
+        return 0.0, False
+    low, high = interval(resample(lambda rows: gains[rows].mean(), len(gains), groups=images))
+    return float(gains.mean()), bool(low > 0 or high < 0)

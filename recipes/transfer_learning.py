@@ -42,6 +42,7 @@ from hf_recipes.transfer_learning.options import check_hard_classes, check_optio
 from hf_recipes.transfer_learning.strategies import Patience, Unfreezing, parameter_groups, prepare
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
 
+FITTED = 300  # training images that show at each validation how much better the network does on what it has seen
 Pipeline = Literal["none", "light", "randaugment", "strong"]
 
 
@@ -173,10 +174,12 @@ def make_trainer(
     }
     splits = with_features if recipe.strategy == "linear_probe" else images.splits
     drawn = repeat_rare_classes(splits["train"]) if recipe.balance == "sampling" else splits["train"]
+    sample = splits["train"].shuffle(seed=0).take(min(len(labels), FITTED))
     if recipe.strategy == "linear_probe":
         return ProbeTrainer(
             train_dataset=as_features(drawn),
             eval_dataset=as_features(splits["validation"]),
+            fitted=as_features(sample),
             dropout=recipe.dropout,
             **shared,
         )
@@ -185,7 +188,7 @@ def make_trainer(
     return TransferTrainer(
         train_dataset=as_pictures(drawn),
         eval_dataset=as_seen(splits["validation"], processor),
-        fitted=as_seen(splits["train"].shuffle(seed=0).take(min(len(labels), 300)), processor),
+        fitted=as_seen(sample, processor),
         augment=make_augmentation(recipe, images.names, processor),
         optimizer_cls_and_kwargs=(optimizer, settings | {"optimizer_dict": groups}),
         **shared,

@@ -276,15 +276,35 @@ def test_histories_are_drawn_by_epoch():
     assert axis.get_ylabel() == "F1 on the validation split"
 
 
+def test_a_run_that_two_studies_share_counts_once(small_study):
+    first = load_study(small_study)
+    data = yaml.safe_load(small_study.read_text())
+    data["sections"][0] |= {"seeds": [0], "published": {}, "baselines": False, "cards": []}
+    Path("study_2.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    for seed in (0, 1):
+        file, measured = first.result_file("tiny", seed), {"train_seconds": 3600, "precision": "fp32", "test_mae": 1.0}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        run = {"seed": seed, "digest": first.variants["tiny"].digest(seed), "hardware": "a machine"}
+        file.write_text(json.dumps(run | {"results": measured | {"eval_mae": 1.0, "baselines": {}}}))
+    assert "all runs together 2.0 hours" in write_page([first, load_study(Path("study_2.yaml"))]).read_text()
+
+
 def test_changes_of_each_class_are_against_the_reference():
-    recalls = {"centre": {"a": 0.9, "b": 0.5}, "better": {"a": 0.9, "b": 0.7}}
-    results = {name: [{"seed": 0, "results": {"recall_by_class": each}}] for name, each in recalls.items()}
-    # a seed that the other has not run changes nothing, nor does a class without images in one of the tests
-    results["centre"].append({"seed": 1, "results": {"recall_by_class": {"a": 0.9, "b": None}}})
-    section = Section("Changes", list(results), plot="changes", reference="centre")
-    axis = plot_section(Study(Path("s.yaml"), Path("r.py"), "", "", {}, [section], {}), section, results).axes[0]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["b (50 %)", "a (90 %)"]
-    assert [text.get_text() for text in axis.texts] == ["+20", "+0"]
+    def run(seed: int, right: list[bool]) -> dict:
+        """Forty images of class 0, then forty of class 1."""
+        scores = {"recall": {"model": np.array(right, float).tolist()}}
+        examples = {"ids": list(range(80)), "strata": [0] * 40 + [1] * 40, "classes": ["a", "b"], "scores": scores}
+        return {"seed": seed, "results": {"examples": examples}}
+
+    centre = [True] * 36 + [False] * 4 + [True] * 20 + [False] * 20
+    better = [True] * 35 + [False] * 5 + [True] * 30 + [False] * 10
+    # a seed that the other has not run changes nothing
+    results = {"centre": [run(0, centre), run(1, centre)], "better": [run(0, better)]}
+    section = Section("Changes", list(results), plot="changes", reference="centre", compare={"by": "recall"})
     drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {}, [section], {})
+    axis = plot_section(drawn, section, results).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["b (50 %)", "a (90 %)"]
+    assert [text.get_text() for text in axis.texts] == ["+25", "-2"]
+    assert axis.images[0].get_array().round(6).tolist() == [[25, 0]]  # that of a may be chance, and has no colour
     for unfinished in ("centre", "better"):
         assert plot_section(drawn, section, {unfinished: results[unfinished]}) is None

@@ -37,6 +37,8 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
     logits = predictions.predictions["logits"].astype(float)
     labels = predictions.label_ids["label"].astype(int)
     names, test = images.names, images.splits["test"]
+    if predictions.label_ids["index"].tolist() != test["index"][:]:
+        raise AssertionError("the predictions are not in the order of the test images")
     probabilities, confusion = softmax(logits, 1), np.zeros((len(names),) * 2, int)
     np.add.at(confusion, (labels, logits.argmax(1)), 1)
     baselines = baseline_probabilities(with_features["train"], with_features["test"], len(names))
@@ -45,7 +47,6 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
     report.measured = {
         "left_out_broken": images.broken,
         "trained_parameters": trainer.trained_parameters,
-        "recall_by_class": {row["class"]: row["recall"] for row in accuracy_by_class(confusion, names)},
         "eval_recall_by_class": validation_recall(trainer, images),
         "train_examples": len(images.splits["train"]),
         "examples": describe_examples(images, labels, logits, baseline_logits),
@@ -54,7 +55,8 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
         describe_intervals(logits, baseline_logits["logistic regression"], labels),
         Section(
             "Accuracy by class",
-            f"{WORST_FIRST} The intervals are those of a bootstrap within the classes.",
+            f"{WORST_FIRST} The intervals are those of a bootstrap within the classes; where all answers are right or all wrong they have no width, "
+            "which says that the images are few and not that the number is sure.",
             with_class_intervals(accuracy_by_class(confusion, names)[:MOST_NAMES], logits, labels, names),
             figure=plot_accuracy_by_class(confusion, names),
         ),
@@ -79,7 +81,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
         Section(
             "Calibration",
             "The share of right answers among those that the network gives with about the same confidence; on the diagonal "
-            "they agree.",
+            "they agree. The numbers are those of the test images.",
             figure=plot_calibration(probabilities, labels),
         ),
         describe_duplicates(images),
@@ -92,8 +94,8 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
 def describe_examples(
     images: LoadedImages, labels: np.ndarray, logits: np.ndarray, baselines: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """By test image, for the study's paired comparisons: its number, and what it adds to the balanced accuracy of the model and of the
-    baselines, so that the mean is the balanced accuracy."""
+    """By test image, for the study's paired comparisons: its number, its class, and what it adds to the balanced accuracy of the model and of
+    the baselines, so that the mean is the balanced accuracy."""
     test, counts = images.splits["test"], np.bincount(labels, minlength=logits.shape[1])
     first_of = {"train": 0, "validation": 1_000_000_000, "test": 2_000_000_000}  # rows are numbered by split
     weights = len(labels) / ((counts > 0).sum() * counts[labels])
@@ -102,7 +104,7 @@ def describe_examples(
         for name, each in {"model": logits, **baselines}.items()
     }
     ids = [first_of[split] + index for split, index in zip(test["split"], test["index"])]
-    return {"ids": ids, "strata": labels.tolist(), "scores": {"balanced_accuracy": scores}}
+    return {"ids": ids, "strata": labels.tolist(), "classes": images.names, "scores": {"balanced_accuracy": scores}}
 
 
 @torch.no_grad()
@@ -204,7 +206,8 @@ def plot_class_sizes(confusion: np.ndarray, sizes: np.ndarray, names: list[str])
 # -- curves ----------------------------------------------------------------------------------------
 def describe_history(log: list[dict[str, Any]]) -> Section:
     text = (
-        "Where the lines part, the network learns its training images by heart."
+        "On the validation images, and on training images (a sample of at most 300) as they are. Where the lines part, the network learns its "
+        "training images by heart."
         if any("fitted_log_loss" in entry for entry in log)
         else ""
     )

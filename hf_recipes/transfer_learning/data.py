@@ -124,34 +124,19 @@ def load_images(
         logger.warning("Left out, since they cannot be read: %s", ", ".join(broken))
     images = concatenate_datasets(decoded)
     groups = group_duplicates(images, duplicate_distance)
-    labels, origin = np.asarray(images["label"]), np.asarray(images["split"])
-    generator, rows = np.random.default_rng(seed), {}
+    rows, dropped = draw_splits(
+        np.asarray(images["label"]),
+        groups,
+        np.asarray(images["split"]),
+        names,
+        redraw=redraw,
+        validation_share=validation_share,
+        test_share=test_share,
+        train_fraction=train_fraction,
+        seed=seed,
+    )
     if redraw or "test" not in splits:
         tested_on = f"{test_share:.0%} of the images of every class, drawn by the seed"
-        pool = np.arange(len(images)) if redraw else np.flatnonzero(origin == "train")
-        rows["test"], rest = draw_by_class(pool, labels, groups, test_share, generator, names)
-    else:
-        rows["test"], rest = np.flatnonzero(origin == "test"), np.flatnonzero(origin == "train")
-    if not redraw and "validation" in splits:
-        rows["validation"] = np.flatnonzero(origin == "validation")
-    # of what is left to train on, nothing that a given split tests on
-    leaked = np.isin(groups[rest], groups[np.concatenate(list(rows.values()))])
-    rest, dropped = rest[~leaked], int(leaked.sum())
-    if "validation" not in rows:
-        share = validation_share / (1 - test_share) if redraw or "test" not in splits else validation_share
-        rows["validation"], rest = draw_by_class(rest, labels, groups, share, generator, names)
-    if train_fraction < 1:
-        rest, _ = draw_by_class(rest, labels, groups, train_fraction, generator, names, part_all=False)
-    rows["train"] = rest
-    for name, chosen in rows.items():
-        missing = [names[label] for label in range(len(names)) if not (labels[chosen] == label).any()]
-        if missing and name == "train":
-            raise ValueError(
-                f"no image to train on is left for {', '.join(missing)}; leave the class out, or add images"
-            )
-        if missing:
-            logger.warning("%s has no image of %s", name, ", ".join(missing))
-    rows = {name: np.sort(chosen) for name, chosen in rows.items()}
     return LoadedImages(
         DatasetDict({name: images.select(chosen) for name, chosen in rows.items()}),
         images,
@@ -256,6 +241,57 @@ def describe_duplicates(images: Dataset, groups: np.ndarray, names: list[str], m
 
 
 # -- draws -----------------------------------------------------------------------------------------
+def draw_splits(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    origin: np.ndarray,
+    names: list[str],
+    *,
+    redraw: bool,
+    validation_share: float,
+    test_share: float,
+    train_fraction: float,
+    seed: int,
+) -> tuple[dict[str, np.ndarray], int]:
+    """The rows of `train`, `validation` and `test` in order, and how many training images are left out since a duplicate is in a given split.
+
+    Args:
+        labels, groups, origin: `(images,)` each: the class, the number of the group of duplicates, and the data set's own split.
+        names: of the classes.
+        redraw, validation_share, test_share, train_fraction, seed: of `load_images`.
+
+    Raises:
+        ValueError: naming a class that has too few images.
+    """
+    generator, rows = np.random.default_rng(seed), {}
+    draw_test, draw_validation = (redraw or not (origin == name).any() for name in ("test", "validation"))
+    if draw_test:
+        pool = np.arange(len(labels)) if redraw else np.flatnonzero(origin == "train")
+        rows["test"], rest = draw_by_class(pool, labels, groups, test_share, generator, names)
+    else:
+        rows["test"], rest = np.flatnonzero(origin == "test"), np.flatnonzero(origin == "train")
+    if not draw_validation:
+        rows["validation"] = np.flatnonzero(origin == "validation")
+    # of what is left to train on, nothing that a given split tests on
+    leaked = np.isin(groups[rest], groups[np.concatenate(list(rows.values()))])
+    rest = rest[~leaked]
+    if draw_validation:
+        share = validation_share / (1 - test_share) if draw_test else validation_share
+        rows["validation"], rest = draw_by_class(rest, labels, groups, share, generator, names)
+    if train_fraction < 1:
+        rest, _ = draw_by_class(rest, labels, groups, train_fraction, generator, names, part_all=False)
+    rows["train"] = rest
+    for name, chosen in rows.items():
+        missing = [names[label] for label in range(len(names)) if not (labels[chosen] == label).any()]
+        if missing and name == "train":
+            raise ValueError(
+                f"no image to train on is left for {', '.join(missing)}; leave the class out, or add images"
+            )
+        if missing:
+            logger.warning("%s has no image of %s", name, ", ".join(missing))
+    return {name: np.sort(chosen) for name, chosen in rows.items()}, int(leaked.sum())
+
+
 def draw_by_class(
     rows: np.ndarray,
     labels: np.ndarray,
@@ -265,9 +301,20 @@ def draw_by_class(
     names: list[str],
     part_all: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """About a share of the images of every class in whole groups, at least one group and never all, and the other images.
+    """About a share of the images of every class in whole groups, at least one group and never all, and the other images; rows, as `rows` are.
 
-    A group belongs to the class of most of its images. A class of a single group is an error, or with `part_all=False` drawn.
+    A group belongs to the class of most of its images.
+
+    Args:
+        rows: to draw from.
+        labels, groups: `(images,)`, of all images.
+        share: above 0 and below 1.
+        generator: of the draw.
+        names: of the classes.
+        part_all: whether a class of a single group is an error; it is drawn else.
+
+    Raises:
+        ValueError: naming a class of a single group.
     """
     drawn, by_class = [], {}
     for members in members_of(groups[rows]):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..arguments import RecipeTrainingArguments, non_defaults
+from .data import MOST_SIDE
 from .strategies import STRATEGIES
 
 ON_IMAGES = tuple(strategy for strategy in STRATEGIES if strategy != "linear_probe")  # which trains on fixed features
@@ -25,10 +26,34 @@ READ_BY = {
         ON_IMAGES,
     ),
 }
+# the least and the most that options can be
+RANGES = {
+    "image_size": (1, MOST_SIDE),
+    "duplicate_distance": (-1, 64),
+    "lora_rank": (1, None),
+    "layer_decay": (0, 1),
+    "erasing": (0, 1),
+    "mixup": (0, None),
+    "cutmix": (0, None),
+    "label_smoothing": (0, 1),
+    "dropout": (0, 1),
+    "drop_path": (0, 1),
+    "early_stopping": (0, None),
+}
 
 
 def check_options(recipe: Any, args: RecipeTrainingArguments) -> None:
-    """Refuses options that the strategy does not read, before anything is loaded."""
+    """Refuses what cannot be and options that nothing reads, before anything is loaded.
+
+    Raises:
+        ValueError: naming the option and what it can be.
+    """
+    for name, (least, most) in RANGES.items():
+        value = getattr(recipe, name)
+        if value is not None and not (least <= value and (most is None or value <= most)):
+            raise ValueError(f"--{name} is {value}; it is {least} or more" + (f" and at most {most}" if most else ""))
+    if args.label_smoothing_factor:
+        raise ValueError("--label_smoothing_factor is not read here; give --label_smoothing")
     for name in non_defaults(recipe):
         if recipe.strategy not in READ_BY.get(name, STRATEGIES):
             raise ValueError(

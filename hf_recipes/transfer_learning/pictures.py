@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from scipy.special import softmax
 
+from ..classification import rank_pairs
 from ..figures import new_figure
 from ..model_card import Section
 from .data import to_pil
@@ -34,11 +35,7 @@ def short(name: str) -> str:
 def show_pairs(confusion: np.ndarray, logits: np.ndarray, labels: np.ndarray, test: Dataset, names: list[str]):
     """Of the most confused pairs, the mistakes that the network was surest of."""
     answers, pictures = logits.argmax(1), []
-    mistakes = confusion + confusion.T
-    pairs = sorted(
-        ((mistakes[a, b], a, b) for a in range(len(names)) for b in range(a) if mistakes[a, b]), reverse=True
-    )
-    for _, first, second in pairs[:3]:
+    for _, first, second in rank_pairs(confusion)[:3]:
         rows = np.flatnonzero(((labels == first) & (answers == second)) | ((labels == second) & (answers == first)))
         surest = rows[np.argsort(-softmax(logits[rows], 1).max(1))][:4]
         pictures += [

@@ -104,7 +104,7 @@ class Unfreezing(TrainerCallback):
 
     def on_step_begin(self, args, state, control, **kwargs):
         done = state.global_step / state.max_steps
-        trained = min(self.head, int(done / self.until * self.head)) if self.until else self.head
+        trained = min(self.head, int(done / self.until * self.head))
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(self.stage_of[name] >= self.head - trained)
 

@@ -69,3 +69,9 @@ def test_the_loss_weighs_classes_and_smooths_labels():
     smoothed = make_loss(0.1)(outputs, labels)
     shares = torch.nn.functional.one_hot(labels, 3) * 0.9 + 0.1 / 3
     assert smoothed == pytest.approx(make_loss()(outputs, shares))
+    both = make_loss(0.1, weights)(outputs, labels)  # an image counts by its class, and every one is smoothed alike
+    each = torch.nn.functional.cross_entropy(logits, shares, reduction="none")
+    assert both == pytest.approx((weights[labels] * each).mean())
+    mixed = 0.3 * torch.nn.functional.one_hot(labels, 3) + 0.7 * torch.nn.functional.one_hot(labels.flip(0), 3)
+    parts = [make_loss(0.1, weights)(outputs, each) for each in (labels, labels.flip(0))]
+    assert make_loss(0.1, weights)(outputs, mixed) == pytest.approx(0.3 * parts[0] + 0.7 * parts[1])

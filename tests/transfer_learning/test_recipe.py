@@ -108,6 +108,21 @@ def test_options_that_a_strategy_does_not_read_are_refused(strategy, option, val
         run_transfer(tmp_path, strategy=strategy, **{option: value})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("mixup", -1.0, "--mixup is -1.0; it is 0 or more"),
+        ("layer_decay", 1.5, "--layer_decay is 1.5; it is 0 or more and at most 1"),
+        ("dropout", float("nan"), "--dropout is nan"),
+        ("image_size", 6000, "--image_size is 6000; it is 1 or more and at most 512"),
+        ("label_smoothing_factor", 0.1, "give --label_smoothing"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(option, value, message, run_transfer, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run_transfer(tmp_path, **{option: value})
+
+
 def test_the_optimiser_is_the_one_that_is_asked_for(run_transfer, tmp_path):
     run_transfer(tmp_path, num_train_epochs=1, optim="sgd", optim_args="momentum=0.9", layer_decay=0.5)
     (checkpoint,) = tmp_path.glob("checkpoint-*")
