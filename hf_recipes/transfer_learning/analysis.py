@@ -158,6 +158,8 @@ def with_class_intervals(
 
 
 def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> Section:
+    """Each metric with its interval, and its difference to a baseline; logits `(images, classes)`."""
+
     def both(rows: np.ndarray) -> np.ndarray:
         return np.array([list(measure(each[rows], labels[rows]).values()) for each in (logits, baseline)])
 
@@ -182,6 +184,7 @@ def describe_intervals(logits: np.ndarray, baseline: np.ndarray, labels: np.ndar
 
 
 def plot_class_sizes(confusion: np.ndarray, sizes: np.ndarray, names: list[str]):
+    """Recall of each class against its number of training images, `(classes,)`; the smallest classes are named."""
     figure, axes = new_figure(1, 1, 5.2, 3.4)
     axis, tested = axes[0, 0], confusion.sum(1) > 0
     recall = np.diag(confusion)[tested] / confusion.sum(1)[tested]
@@ -230,6 +233,7 @@ def plot_history(log: list[dict[str, Any]]):
 
 
 def plot_calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10):
+    """The share of right answers against the confidence, in bins of equal width; probabilities `(images, classes)`."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     place = np.clip((confidence * bins).astype(int), 0, bins - 1)
     counts = np.bincount(place, minlength=bins)

@@ -33,7 +33,7 @@ def short(name: str) -> str:
 
 
 def show_pairs(confusion: np.ndarray, logits: np.ndarray, labels: np.ndarray, test: Dataset, names: list[str]):
-    """Of the most confused pairs, the mistakes that the network was surest of."""
+    """Of the three most confused pairs, the four mistakes each that the network was surest of; logits `(images, classes)`."""
     answers, pictures = logits.argmax(1), []
     for _, first, second in rank_pairs(confusion)[:3]:
         rows = np.flatnonzero(((labels == first) & (answers == second)) | ((labels == second) & (answers == first)))

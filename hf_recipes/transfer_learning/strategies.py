@@ -78,7 +78,7 @@ def parameter_groups(
     model: PreTrainedModel, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: the head learns at `learning_rate`, each stage before it at `layer_decay` times the rate of the next
-    (Howard and Ruder 2018); norms and biases are not decayed. Frozen parameters are in no group."""
+    (Howard and Ruder 2018); norms and biases (parameters of one dimension) are not decayed. Frozen parameters are in no group."""
     stage_of = stages_of(model) if layer_decay != 1 else {}
     head = max(stage_of.values(), default=0)
     groups: dict[tuple[float, float], dict[str, Any]] = {}

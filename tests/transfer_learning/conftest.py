@@ -8,7 +8,26 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from conftest import run_tiny_recipe
+from conftest import run_python, run_tiny_recipe
+
+# what an image is taken for by transformers, by timm and by the pipeline; prints whether all agree to 1e-4, and timm's input size
+COMPARE_LOADERS = """
+import sys; sys.modules["hf_recipes"] = None
+import timm, torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+repository, file = sys.argv[1:]
+image = Image.open(file).convert("RGB")
+ours = AutoModelForImageClassification.from_pretrained(repository).eval()
+other = timm.create_model(f"hf-hub:{repository}", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(other))
+with torch.no_grad():
+    logits = ours(**AutoImageProcessor.from_pretrained(repository)(image)).logits[0]
+    theirs = other(transform(image)[None])[0]
+scores = {each["label"]: each["score"] for each in pipeline("image-classification", model=repository)(image, top_k=len(logits))}
+piped = torch.tensor([scores[name] for name in ours.config.id2label.values()])
+print(logits.allclose(theirs, atol=1e-4), logits.softmax(0).allclose(piped, atol=1e-4), other.pretrained_cfg["input_size"])
+"""
 
 
 def save_backbone(architecture: str, folder: Path, **changes) -> Path:
@@ -75,3 +94,13 @@ def transfer_run(run_transfer, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("transfer") / "full"
     run_transfer(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def compare_loaders():
+    """`compare_loaders(repository, file, **options of run_python)` is what `COMPARE_LOADERS` prints, where hf_recipes is missing."""
+
+    def compare(repository: str, file: Path, **options) -> str:
+        return run_python("-c", COMPARE_LOADERS, repository, file, **options).stdout.splitlines()[-1]
+
+    return compare

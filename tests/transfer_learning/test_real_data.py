@@ -29,7 +29,7 @@ def test_lesions_are_split_by_class_and_duplicates_stay_together():
         ("full", "timm/tf_efficientnet_lite2.in1k"),
     ],
 )
-def test_train_push_and_load_by_transformers_and_timm(config, backbone, tmp_path):
+def test_train_push_and_load_by_transformers_and_timm(config, backbone, compare_loaders, tmp_path):
     words = ["--config", ROOT / f"recipes/transfer_learning/{config}.yaml", "--dataset", "local/isic9"]
     words += ["--backbone", backbone, "--max_steps", "3", "--eval_strategy", "no", "--output_dir", tmp_path / "run"]
     words += ["--push_to_hub", "--hub_model_id", "local/test-lesions"]
@@ -37,20 +37,5 @@ def test_train_push_and_load_by_transformers_and_timm(config, backbone, tmp_path
     run_python(ROOT / "recipes/transfer_learning.py", *words, env=environment)
     pixels = np.random.default_rng(0).integers(0, 256, (300, 417, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    script = f"""
-import sys; sys.modules["hf_recipes"] = None
-import timm, torch
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
-image = Image.open({str(tmp_path / "photo.png")!r})
-ours = AutoModelForImageClassification.from_pretrained("local/test-lesions").eval()
-other = timm.create_model("hf-hub:local/test-lesions", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_model_data_config(other))
-with torch.no_grad():
-    logits = ours(**AutoImageProcessor.from_pretrained("local/test-lesions")(image)).logits[0]
-    theirs = other(transform(image)[None])[0]
-scores = {{each["label"]: each["score"] for each in pipeline("image-classification", model="local/test-lesions")(image, top_k=9)}}
-piped = torch.tensor([scores[name] for name in ours.config.id2label.values()])
-print(logits.allclose(theirs, atol=1e-4), logits.softmax(0).allclose(piped, atol=1e-4), other.pretrained_cfg["input_size"])
-"""
-    assert run_python("-c", script, env=environment).stdout.splitlines()[-1] == "True True (3, 180, 180)"
+    found = compare_loaders("local/test-lesions", tmp_path / "photo.png", env=environment)
+    assert found == "True True (3, 180, 180)"

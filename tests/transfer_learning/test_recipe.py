@@ -200,25 +200,12 @@ print(json.dumps(classify({str(photograph)!r})))
     assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-4)
 
 
-def test_a_pushed_network_is_one_of_transformers_and_of_timm(push_run, transfer_run, shapes, tmp_path):
+def test_a_pushed_network_is_one_of_transformers_and_of_timm(push_run, transfer_run, compare_loaders, shapes, tmp_path):
     shutil.copytree(transfer_run, tmp_path / "run")
+    image = Image.open(shapes / "test/cross/00.png").convert("RGB").resize((50, 40))
+    image.save(tmp_path / "photo.png")
     with running_hub(tmp_path / "hub") as endpoint:
         push_run("transfer_learning", tmp_path / "run", "local/fine-tuned", endpoint)
-        script = f"""
-import sys; sys.modules["hf_recipes"] = None
-import timm, torch
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
-image = Image.open({str(shapes / "test/cross/00.png")!r}).convert("RGB").resize((50, 40))
-ours = AutoModelForImageClassification.from_pretrained("local/fine-tuned").eval()
-other = timm.create_model("hf-hub:local/fine-tuned", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_model_data_config(other))
-with torch.no_grad():
-    logits = ours(**AutoImageProcessor.from_pretrained("local/fine-tuned")(image)).logits[0]
-    theirs = other(transform(image)[None])[0]
-assert logits.allclose(theirs, atol=1e-4), (logits, theirs)
-scores = dict((each["label"], each["score"]) for each in pipeline("image-classification", model="local/fine-tuned")(image))
-for name, score in zip(ours.config.id2label.values(), logits.softmax(0)):
-    assert abs(scores[name] - score) < 1e-4
-"""
-        run_python("-c", script, env=hub_env(endpoint, tmp_path / "home"), cwd=tmp_path)
+        env = hub_env(endpoint, tmp_path / "home")
+        found = compare_loaders("local/fine-tuned", tmp_path / "photo.png", env=env, cwd=tmp_path)
+    assert found == "True True (3, 32, 32)"
