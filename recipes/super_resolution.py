@@ -58,7 +58,7 @@ class SuperResolutionArguments(DatasetArguments):
         metadata={"help": "Folder or id of a trained network to go on from; of another scale, all but its last layer."},
     )
     patch_size: int = field(default=96, metadata={"help": "Side in pixels of the large patches."})
-    pixel_loss: Literal["l1", "charbonnier"] = field(default="l1", metadata={"help": "Distance of pixels."})
+    pixel_loss: Literal["l1", "mse", "charbonnier"] = field(default="l1", metadata={"help": "Distance of pixels."})
     perceptual_weight: float = field(default=0.0, metadata={"help": "Of the loss on VGG16's features."})
     perceptual_layers: list[str] = field(
         default_factory=lambda: ["relu2_2", "relu3_3"], metadata={"help": "Whose features are compared."}

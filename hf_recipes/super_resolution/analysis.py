@@ -232,7 +232,7 @@ def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | Non
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
     if lpips is not None:
         text += (
-            " LPIPS has the paper's linear layers on the VGG16 of `--perceptual_backbone`: with other weights than torchvision's, it compares "
+            " LPIPS, of the whole image in colour, has the paper's linear layers on the VGG16 of `--perceptual_backbone`: with other weights than torchvision's, it compares "
             "these rows with each other and with no published ones. Lower is better."
         )
     return text

@@ -1,8 +1,11 @@
 """What the cards of super-resolution networks say beyond the numbers of their run."""
 
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints import read_json
 from ..model_card import CardInfo, describe_data
+from ..run import RESULTS_FILE
 from .analysis import NAMES
 from .configuration_super_resolver import SuperResolverConfig
 from .metrics import METRICS
@@ -30,6 +33,7 @@ CITATIONS = {
     "super-resolution convolutional neural network (FSRCNN), 2016. Zhang et al., Edge-oriented convolution block for real-time super-resolution "
     "on mobile devices (ECBSR), 2021.",
 }
+PIXEL_ERRORS = {"l1": "mean absolute", "mse": "mean squared", "charbonnier": "Charbonnier"}
 SNIPPET = """
 from huggingface_hub import hf_hub_download
 from transformers import pipeline
@@ -95,7 +99,7 @@ def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInf
 
 def describe_training(recipe: Any) -> str:
     """What it was trained on, in a sentence."""
-    parts = [f"the {'mean absolute' if recipe.pixel_loss == 'l1' else 'Charbonnier'} error of pixels"]
+    parts = [f"the {PIXEL_ERRORS[recipe.pixel_loss]} error of pixels"]
     if recipe.perceptual_weight:
         weights = recipe.perceptual_layer_weights or [1.0] * len(recipe.perceptual_layers)
         layers = ", ".join(f"{weight:g} x {layer}" for layer, weight in zip(recipe.perceptual_layers, weights))
@@ -105,5 +109,7 @@ def describe_training(recipe: Any) -> str:
     start = ""
     if recipe.start_from:
         source = SuperResolverConfig.from_pretrained(recipe.start_from)
-        start = f" It went on from the weights of a trained {source.architecture} network that makes images {source.scale} times as large."
+        start = f" It went on from the weights of a trained {source.architecture} network that makes images {source.scale} times as large"
+        run = read_json(Path(recipe.start_from) / RESULTS_FILE)
+        start += f", whose training took {run['train_seconds'] / 60:.0f} minutes more." if run else "."
     return f" Trained on {' plus '.join(parts)}.{start}"

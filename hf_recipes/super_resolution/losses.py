@@ -11,6 +11,7 @@ from .vgg import LAYERS, load_vgg, normalize
 
 PIXEL_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "l1": F.l1_loss,
+    "mse": F.mse_loss,
     # Charbonnier et al. 1994: the absolute value with a round tip
     "charbonnier": lambda image, target: ((image - target) ** 2 + 1e-6).sqrt().mean(),
 }

@@ -80,7 +80,7 @@ class Light(nn.Module):
     """Residual blocks on the small image, a shortcut around all of them, and one shuffle of channels into pixels.
 
     EDSR (Lim et al. 2017) made small: plain 3 x 3 convolutions, which processors multiply fastest, in place of depthwise ones and
-    attention; everything before the shuffle works on the small image (Shi et al. 2016; Dong et al. 2016, FSRCNN). Receptive
+    the attention of IMDN, SAFMN and SPAN, whose small operations they are slow at; everything before the shuffle works on the small image (Shi et al. 2016; Dong et al. 2016, FSRCNN). Receptive
     field: `7 + 4 blocks` pixels of the small image, 27 by default.
     """
 
