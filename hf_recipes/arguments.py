@@ -125,6 +125,21 @@ def non_defaults(values: Any) -> dict[str, Any]:
     return changed
 
 
+def check_ranges(values: Any, ranges: dict[str, tuple[float, float | None]]) -> None:
+    """Raises a `ValueError` that names the option and what it can be.
+
+    Args:
+        values: a dataclass of options; those that are None are not looked at.
+        ranges: by name the least and the most, None for no most.
+    """
+    for name, (least, most) in ranges.items():
+        value = getattr(values, name)
+        if value is not None and not (least <= value and (most is None or value <= most)):
+            raise ValueError(
+                f"--{name} is {value}; it is {least} or more" + ("" if most is None else f" and at most {most}")
+            )
+
+
 class RecipeParser(HfArgumentParser):
     """Parses dataclasses from `--config FILE.yaml` and the command line, which wins.
 

@@ -23,7 +23,7 @@ AXES = {
 
 COMPARED = (
     "By test example, over the seeds that both have; the interval is that of a paired bootstrap which draws an example, or a group of them, "
-    "with all of its runs:"
+    "with all of its runs, so that it says how sure the difference is for other examples, and not for other seeds:"
 )
 
 
@@ -115,6 +115,8 @@ def find_side(study: Study, section: Section, name: str, other: str) -> tuple[di
         return examples_of(study, name), "model"
     variants = [*([other] if other in study.variants else []), *section.variants]
     found, metric = [examples_of(study, each) for each in variants], section.compare["by"]
+    if other in study.variants and not found[0]:
+        return {}, name  # it is not run yet
     known = {each for runs in found for run in runs.values() for each in run["scores"][metric]}
     if known and name not in known:
         raise ValueError(f"{study.file}: {name!r} is neither a variant nor a baseline: {', '.join(sorted(known))}")
@@ -211,11 +213,16 @@ def drawn_lines(section: Section, results: dict[str, list[dict]]) -> list[tuple[
 
 
 def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
-    """A row per variant, then the published ones."""
+    """A row per variant, then the means of the baselines that the section compares with, hollow, then the published ones."""
     title, values = headline_values(study, results)
+    key = next(iter(study.metrics)).removeprefix("test_")
+    compared = {name for pair in section.compare.get("pairs", []) for name in pair}
+    measured = baseline_means(section, results)
+    baselines = {name: row[key] for name, row in measured.items() if key in row and name in compared}
     published = {name: [float(part) for part in str(text).split("±")] for name, text in section.published.items()}
-    figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * (len(values) + len(published)))
-    axis, places, label = axes[0, 0], -np.arange(len(values) + len(published)), title
+    names = [*values, *baselines, *(f"{name}*" for name in published)]
+    figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * len(names))
+    axis, places, label = axes[0, 0], -np.arange(len(names)), title
     for place, each in zip(places, values.values()):
         axis.errorbar(
             each.mean(), place, xerr=spread(each), fmt="D", color=ACCENT, markersize=5, capsize=3, label=label
@@ -228,9 +235,17 @@ def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) ->
         axis.plot(others, places[: len(others)], "D", color=INK, fillstyle="none", markersize=5, label=name)
         axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         title = title.removeprefix("test ")  # the axis is that of both
-    for place, (mean, *deviation) in zip(places[len(values) :], published.values()):
+    axis.plot(
+        list(baselines.values()),
+        places[len(values) :][: len(baselines)],
+        "o",
+        color=MUTED,
+        fillstyle="none",
+        markersize=5,
+    )
+    for place, (mean, *deviation) in zip(places[len(values) + len(baselines) :], published.values()):
         axis.errorbar(mean, place, xerr=deviation or None, fmt="D", color=MUTED, markersize=4, capsize=3)
-    axis.set_yticks(places, [*values, *(f"{name}*" for name in published)])
+    axis.set_yticks(places, names)
     axis.set(ylim=(places[-1] - 0.6, 0.6), xlabel=title + (" (* published)" if published else ""))
     axis.grid(axis="x", alpha=0.3)
     return figure

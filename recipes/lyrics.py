@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from hf_recipes import WordVectorConfig, WordVectorForSequenceClassification
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
 from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.lyrics.analysis import analyse
 from hf_recipes.lyrics.card import make_card, write_vectors_card
@@ -31,6 +31,7 @@ from hf_recipes.lyrics.training import (
     reduce_batch,
     standardize,
 )
+from hf_recipes.lyrics.word_report import TrainVectors
 from hf_recipes.publishing import publish_folder
 from hf_recipes.run import check_folder, launch, run, run_settings
 from hf_recipes.training import SETTINGS_FILE, RecipeTrainer
@@ -43,6 +44,22 @@ from hf_recipes.word_vectors import (
 from hf_recipes.words import make_tokenizer
 
 VECTORS = "_word_vectors"  # in the folder of the run; what begins with _ is not published with the classifier
+
+
+# the least and the most that options can be
+RANGES = {
+    "phrases": (0, None),
+    "folds": (2, None),
+    "similarity": (0.01, 1),
+    "vector_size": (1, None),
+    "window": (1, None),
+    "vector_epochs": (1, None),
+    "vector_sample": (0, 1),
+    "min_count": (1, None),
+    "workers": (1, None),
+    "hidden_size": (0, None),
+    "dropout": (0, 1),
+}
 
 
 @dataclass
@@ -134,16 +151,8 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
         workers=recipe.workers,
         progress=not args.disable_tqdm,
     )
-    settings = run_settings(recipe, args)
-    check_folder(Path(args.output_dir), settings)
-    folder, settings = Path(args.output_dir) / VECTORS, settings["digest"]
-    with args.main_process_first():
-        if read_json(folder / SETTINGS_FILE) != settings:  # a run that was killed goes on with those that it has
-            (folder / SETTINGS_FILE).unlink(missing_ok=True)
-            vectors = fit(songs.splits["train"]["words"][:])
-            vectors.save(folder)
-            write_json(folder / SETTINGS_FILE, settings)
-    vectors = WordVectors.from_pretrained(folder)
+    check_folder(Path(args.output_dir), run_settings(recipe, args))
+    vectors = make_vectors(recipe, args, songs, fit) if needs_vectors(recipe) else None
     lexicon = read_lexicon(recipe.lexicon) if recipe.lexicon else None
     if lexicon:
         known_words(vectors, lexicon)  # too few of them are better named before the training
@@ -173,6 +182,7 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
     )
     results = run(trainer, recipe, splits["test"], report)
     if args.push_to_hub and recipe.hub_vectors_id and trainer.is_world_process_zero():
+        folder = Path(args.output_dir) / VECTORS
         write_vectors_card(folder, recipe, songs, vectors, args.seed)
         publish_folder(
             folder, recipe.hub_vectors_id, "Word vectors", leave_out=[SETTINGS_FILE], token=args.hub_token,
@@ -182,7 +192,10 @@ def main(recipe: LyricsArguments, args: RecipeTrainingArguments) -> dict[str, An
 
 
 def check_options(recipe: LyricsArguments) -> None:
-    """Refuses what would be of no effect, before anything is loaded."""
+    """Refuses what cannot be and what would be of no effect, before anything is loaded."""
+    check_ranges(recipe, RANGES)
+    if recipe.hub_vectors_id and not needs_vectors(recipe):
+        raise ValueError("--hub_vectors_id is for word vectors, and a fine-tuned encoder alone has none")
     if recipe.fine_tune_encoder and not recipe.sentence_encoder:
         raise ValueError("--fine_tune_encoder fine-tunes --sentence_encoder; give its id or folder")
     if recipe.sentence_encoder and not recipe.fine_tune_encoder and not recipe.baselines:
@@ -195,8 +208,29 @@ def check_options(recipe: LyricsArguments) -> None:
         )
 
 
+def needs_vectors(recipe: LyricsArguments) -> bool:
+    """Whether anything is made of word vectors."""
+    return not recipe.fine_tune_encoder or recipe.baselines or recipe.word_shifts or bool(recipe.lexicon)
+
+
+def make_vectors(
+    recipe: LyricsArguments, args: RecipeTrainingArguments, songs: LoadedSongs, fit: TrainVectors
+) -> WordVectors:
+    """Word vectors of the training songs in the run's folder; a run that was killed goes on with those that it has."""
+    folder, digest = Path(args.output_dir) / VECTORS, run_settings(recipe, args)["digest"]
+    with args.main_process_first():
+        if read_json(folder / SETTINGS_FILE) != digest:
+            (folder / SETTINGS_FILE).unlink(missing_ok=True)
+            words = songs.splits["train"]["words"]
+            fit(words[:] if recipe.workers == 1 else words).save(
+                folder
+            )  # several workers read a file, which is written row by row
+            write_json(folder / SETTINGS_FILE, digest)
+    return WordVectors.from_pretrained(folder)
+
+
 def make_model(
-    recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors
+    recipe: LyricsArguments, songs: LoadedSongs, vectors: WordVectors | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     labels = label_options(songs.names, recipe.label_column)
     if recipe.fine_tune_encoder:

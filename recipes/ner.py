@@ -14,14 +14,14 @@ from typing import Any, Literal
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
 
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges, non_defaults
 from hf_recipes.lora import add_lora
 from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
 from hf_recipes.ner.head import check_labels, check_numbers, rename_labels, replace_head, tags_of
-from hf_recipes.ner.labels import LabelMap, map_by_name, map_by_predictions, read_map, types_of
+from hf_recipes.ner.labels import LabelMap, check_map, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
 from hf_recipes.ner.windows import (
     WindowCollator,
@@ -36,6 +36,20 @@ from hf_recipes.training import RecipeTrainer
 
 logger = logging.getLogger("hf_recipes.ner")
 PARTS = ("train", "validation", "test")
+
+
+MAPPED_BY = 1000  # sentences that a map is suggested from
+STRATEGIES = ("fresh_head", "own_head", "mapped_head", "mismatched", "zero_shot")
+MAPPED = ("mapped_head", "mismatched", "zero_shot")
+TRAINED = tuple(strategy for strategy in STRATEGIES if strategy != "zero_shot")
+# the strategies that an option is for, where it is not for all
+READ_BY = {
+    "map": MAPPED,
+    "new_types": ("mapped_head",),
+    "lora_rank": TRAINED,
+    "label_all": TRAINED,
+    "learn_padding": TRAINED,
+}
 
 
 @dataclass
@@ -68,7 +82,8 @@ class NerArguments(DatasetArguments):
     map: str = field(
         default="names",
         metadata={
-            "help": "By names, by the tagger's predictions on the training sentences, or a YAML file of types, or its text: {PER: person}."
+            "help": "By `names`, by the tagger's `predictions` on the training sentences, or a YAML file of all its types, or the file's text: {PER: person, "
+            "ORG: null}."
         },
     )
     new_types: Literal["related", "fresh"] = field(
@@ -104,6 +119,7 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
             seed=args.seed,
         )
     recipe.strategy = choose_strategy(recipe)
+    check_options(recipe)
     tokenizer, sizes = load_tokenizer(recipe)
     model, label_map = make_model(recipe, data, tokenizer, sizes)
     learned = None if recipe.strategy == "zero_shot" else data.tags
@@ -113,7 +129,10 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     }
     trainer = make_trainer(recipe, args, data, windows, model, tokenizer, label_map)
     source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
-    report = partial(analyse, data=data, strategy=recipe.strategy, label_map=label_map, source=source, **sizes)
+    mapped_by = min(len(data.splits["train"]), MAPPED_BY) if recipe.map == "predictions" else 0
+    report = partial(
+        analyse, data=data, strategy=recipe.strategy, label_map=label_map, source=source, mapped_by=mapped_by, **sizes
+    )
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
 
@@ -146,6 +165,18 @@ def choose_strategy(recipe: NerArguments) -> str:
     return "own_head" if architectures[0].endswith("ForTokenClassification") else "fresh_head"
 
 
+def check_options(recipe: NerArguments) -> None:
+    """Refuses what cannot be and options that the strategy does not read."""
+    check_ranges(
+        recipe, {"lora_rank": (0, None), "stride": (0, None), "max_length": (3, None), "train_sentences": (1, None)}
+    )
+    for name in non_defaults(recipe):
+        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
+            raise ValueError(
+                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
+            )
+
+
 def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:
     """The tokenizer, and the sizes of windows, which the model has to be able to read."""
     # the words of a list have spaces between them, which byte-level tokenizers want to be told
@@ -168,11 +199,11 @@ def make_model(
     recipe: NerArguments, data: LoadedSentences, tokenizer: Any, sizes: dict[str, int]
 ) -> tuple[PreTrainedModel, LabelMap | None]:
     """The tagger with a head for the strategy, and the map of its types to the data's, if it has any."""
-    if recipe.strategy == "zero_shot" and recipe.lora_rank:
-        raise ValueError("--lora_rank is for a training, and --strategy zero_shot does not train")
     model, label_map = load_tagger(recipe), None
-    if recipe.strategy in ("mapped_head", "zero_shot", "mismatched"):
+    if recipe.strategy in MAPPED:
         label_map = make_map(recipe, data, model, tokenizer, sizes)
+        if recipe.strategy != "mismatched":
+            check_map(label_map, related_too=recipe.strategy == "mapped_head")
         logger.info("The map of the label spaces: %s", label_map.describe())
     if recipe.strategy == "own_head":
         check_labels(model, data.tags)
@@ -196,7 +227,7 @@ def make_map(
     if recipe.map == "names":
         return map_by_name(source, data.types)
     if recipe.map == "predictions":
-        sample = data.splits["train"].take(min(len(data.splits["train"]), 1000))
+        sample = data.splits["train"].shuffle(seed=0).take(min(len(data.splits["train"]), MAPPED_BY))
         found = tag_sentences(model.eval(), tokenizer, sample["words"], **sizes)
         return map_by_predictions(entities_of(found), entities_of(sample["tags"]), source, data.types)
     label_map = read_map(recipe.map, source, data.types)

@@ -289,6 +289,19 @@ def test_a_run_that_two_studies_share_counts_once(small_study):
     assert "all runs together 2.0 hours" in write_page([first, load_study(Path("study_2.yaml"))]).read_text()
 
 
+def test_what_is_not_run_yet_is_compared_with_nothing(monkeypatch):
+    """A baseline that another variant measures is looked for there, and is no mistake while that one is missing."""
+    section = Section("Pairs", ["a", "b"], compare={"by": "f1", "pairs": [["a", "luck"], ["b", "chance"]]})
+    examples = {"ids": [1, 2], "scores": {"f1": {"model": [1.0, 0.0]}}}
+    done = {"a": [], "b": [{"seed": 0, "results": {"examples": examples}}]}
+    monkeypatch.setattr(Study, "results", lambda self, name: done[name])
+    drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {"f1": "F1"}, [section], {"a": None, "b": None})
+    with pytest.raises(ValueError, match="'chance' is neither a variant nor a baseline"):
+        comparison_rows(drawn, section)
+    section.compare["pairs"].pop()
+    assert comparison_rows(drawn, section) == []
+
+
 def test_changes_of_each_class_are_against_the_reference():
     def run(seed: int, right: list[bool]) -> dict:
         """Forty images of class 0, then forty of class 1."""

@@ -28,7 +28,7 @@ def analyse(
     trainer,
     predictions,
     songs: LoadedSongs,
-    vectors: WordVectors,
+    vectors: WordVectors | None,
     train_vectors: TrainVectors | None = None,
     encode: Callable[[], dict[str, np.ndarray]] | None = None,
     lexicon: dict[str, float] | None = None,
@@ -40,7 +40,7 @@ def analyse(
         trainer: of the run.
         predictions: of `trainer.predict(test)`: `logits` and `label`.
         songs: the data.
-        vectors: fitted on the training songs.
+        vectors: fitted on the training songs, if anything is made of them.
         train_vectors: fits vectors on other songs in the same way, if words are to be compared between parts of the training songs.
         encode: gives vectors of a sentence encoder by split, if it is to be compared.
         lexicon: scores of words, if what the vectors know of them is to be measured.
@@ -55,13 +55,18 @@ def analyse(
     scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "r2")
     by_song = {name: score_songs(answer, labels, names) for name, answer in answers.items()}
     measured = {name: scores.compute(predictions=answer, references=labels) for name, answer in answers.items()}
+    if names:  # one score for each class as well
+        measured = {name: each | f1_by_class(answers[name], labels, names) for name, each in measured.items()}
     for name in MARGINS:
         measured.get(name, {}).pop("log_loss", None)
-    vocabulary = set(vectors.words)
-    known = [float(np.mean([word in vocabulary for word in words])) if words else 0.0 for words in test["words"]]
     parts, groups = parts_of(by_song["model"]), np.array([zlib.crc32(group.encode()) for group in test["group"]])
     low, high = interval(resample(lambda rows: quotient(parts[rows]), len(labels), groups=groups))
-    of_words, found = describe_words(trainer.model, songs, vectors, train_vectors, lexicon, trainer.args.seed)
+    of_words, found, known = [], {}, None
+    if vectors is not None:
+        of_words, found = describe_words(trainer.model, songs, vectors, train_vectors, lexicon, trainer.args.seed)
+        vocabulary = set(vectors.words)
+        known = [float(np.mean([word in vocabulary for word in words])) if words else 0.0 for words in test["words"]]
+        found |= {"known_words": float(np.mean(known)), "vocabulary": len(vectors.words)}
     sections = [
         Section(
             "How sure the numbers are",
@@ -70,8 +75,10 @@ def analyse(
         ),
         *(describe_classes(answers["model"], labels, names) if names else describe_values(answers, labels)),
         Section(
-            "By length and vocabulary",
-            f"{len(vectors.words):,} words have a vector: {np.mean(known):.0%} of those of a test song.",
+            "By length and vocabulary" if known else "By length",
+            f"{len(vectors.words):,} words have a vector: {np.mean(known):.0%} of those of a test song."
+            if known
+            else "",
             table_by(answers["model"], labels, [len(words) for words in test["words"]], known, bool(names)),
         ),
         *(describe_disagreement(by_song, test, names) if names and baselines else []),
@@ -83,15 +90,13 @@ def analyse(
         measured={
             f"{metric}_low": float(low),
             f"{metric}_high": float(high),
-            "known_words": float(np.mean(known)),
-            "vocabulary": len(vectors.words),
             "duplicates": songs.duplicates,
             "examples": {
                 "ids": test["index"][:],
                 "groups": groups.tolist(),
                 "scores": {metric: {name: each.round(6).tolist() for name, each in by_song.items()}},
             },
-            **(f1_by_class(answers["model"], labels, names) if names else {}),
+            **({f"test_{key}": value for key, value in measured["model"].items() if key.startswith("f1_")}),
             **found,
         },
     )
@@ -169,18 +174,19 @@ def fifths(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def table_by(
-    answer: np.ndarray, labels: np.ndarray, lengths: list[int], known: list[float], classes: bool
+    answer: np.ndarray, labels: np.ndarray, lengths: list[int], known: list[float] | None, classes: bool
 ) -> list[dict[str, Any]]:
-    """How right the answers are by number of words, and by the share of words that have a vector."""
+    """How right the answers are by number of words, and by the share of words that have a vector, where any has."""
     name, scores = ("right", answer.argmax(1) == labels) if classes else ("absolute error", abs(answer - labels))
     groups = {
         label: (np.array(lengths) >= low) & (np.array(lengths) <= (high or np.inf)) for low, high, label in LENGTHS
     }
-    middle = np.median(known)
-    groups |= {
-        f"at most {middle:.0%} of the words have a vector": np.array(known) <= middle,
-        f"more than {middle:.0%}": np.array(known) > middle,
-    }
+    if known is not None:
+        middle = np.median(known)
+        groups |= {
+            f"at most {middle:.0%} of the words have a vector": np.array(known) <= middle,
+            f"more than {middle:.0%}": np.array(known) > middle,
+        }
     return [
         {"songs with": label, "number": int(chosen.sum()), name: float(scores[chosen].mean())}
         for label, chosen in groups.items()

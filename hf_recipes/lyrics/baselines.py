@@ -102,7 +102,7 @@ def fit_baselines(
         answers[f"{name}, {head}"] = say(model.fit(of_train, labels), of_test, names)
     if encoded is not None:
         parts = [answers[f"{name}, {head}"] for name in ("TF-IDF", *means)]
-        answers[f"TF-IDF and vectors together, {head}"] = np.mean(
+        answers[f"all of these together, {head}"] = np.mean(
             [each if names is None else log_softmax(each, 1) for each in parts], 0
         )
     return answers

@@ -95,6 +95,7 @@ def make_card(recipe: Any, songs: LoadedSongs) -> CardInfo:
         limitations = [
             "A word that it has no vector for counts for nothing; a text of such words gets the same answer as an empty one.",
             "It knows words and, but for convolutions, not their order.",
+            "It has learned from whole songs: a text of a few words gets a more extreme answer than it should.",
         ]
     return CardInfo(
         title=f"{recipe.label_column.replace('_', ' ').capitalize()} from lyrics ({kind}), {data['dataset_name']}",

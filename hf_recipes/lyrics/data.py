@@ -90,6 +90,8 @@ def load_songs(
     names = None
     if chosen["train"].features["label"].dtype not in ("float32", "float64"):
         chosen, names = encode_labels(chosen, "label", known=None)
+        if len(names) < 2:
+            raise ValueError(f"all songs are of the class {names[0]}; choose a column with --label_column")
     chosen = DatasetDict({name: add_words(split, name) for name, split in chosen.items()})
     duplicates = 0
     if similarity < 1:
@@ -137,16 +139,21 @@ def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
         )
     rows: dict[str, Any] = {option: split[column][:] for option, column in columns.items()}
     rows["index"] = list(range(len(split)))
-    rows["group"] = [str(group) for group in rows.get("group", rows["index"])]
-    for row, (text, answer) in enumerate(zip(rows["text"], rows["label"])):
+    rows.setdefault("group", rows["index"])
+    for row, (text, answer, group) in enumerate(zip(rows["text"], rows["label"], rows["group"])):
         if not isinstance(text, str) and text is not None:
             raise ValueError(
                 f"row {row} of {name}: {columns['text']} is {text!r}, not a text. Choose with --text_column"
             )
         if not text or not text.strip():
             raise ValueError(f"row {row} of {name}: {columns['text']} is empty; leave such songs out")
+        if group is None or group == "":
+            raise ValueError(
+                f"row {row} of {name}: {columns['group']} is missing; leave such songs out, or give --group_column none"
+            )
         if answer is None or answer != answer or answer == "":
             raise ValueError(f"row {row} of {name}: {columns['label']} is missing; leave such songs out")
+    rows["group"] = [str(group) for group in rows["group"]]
     features = {
         "text": Value("string"),
         "label": label,

@@ -17,6 +17,7 @@ from ..word_vectors import WordVectors
 from .metrics import ValueScores
 
 VADER = "vader"
+MEAN = "mean of the scores"  # the predictor that knows no words
 FOLDS = 5
 FEWEST = 50  # scored words that have a vector, below which nothing is fitted
 PENALTIES = np.logspace(-1, 5, 13)
@@ -101,7 +102,7 @@ def score_words(vectors: WordVectors, lexicon: dict[str, float], seed: int = 0) 
     known = known_words(vectors, lexicon)
     inputs, wanted = vectors.vectors[known], np.array([lexicon[vectors.words[place]] for place in known])
     heads = {
-        "mean of the scores": DummyRegressor(),
+        MEAN: DummyRegressor(),
         "ridge": make_pipeline(StandardScaler(), RidgeCV(PENALTIES)),
         "a network of 32 units": make_pipeline(
             StandardScaler(),

@@ -72,15 +72,15 @@ def marking_words(
         documents: words of each song.
         labels: its class.
         most: words of each class.
-        prior: weight of the prior, in songs' worth of the mean length.
+        prior: weight of the prior, in songs' worth of the mean number of different words.
     """
     counts = {label: Counter() for label in dict.fromkeys(labels)}
     for words, label in zip(documents, labels, strict=True):
-        counts[label].update(words)
+        counts[label].update(dict.fromkeys(words))  # by song: a chorus sung eighty times is one use of its words
     everything = sum(counts.values(), Counter())
     words = list(everything)
     total = np.array([everything[word] for word in words], float)
-    scale = prior * np.mean([len(document) for document in documents]) / total.sum()
+    scale = prior * np.mean([len(set(document)) for document in documents]) / total.sum()
     pseudo = scale * total
     found = {}
     for label, counter in counts.items():

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..loading import draw_groups
 from ..model_card import Section
 from ..word_vectors import UNKNOWN_WORDS, WordVectors
 from .data import LoadedSongs
-from .lexicon import score_words
+from .lexicon import MEAN, score_words
 from .modeling_word_vectors import WordVectorForSequenceClassification
 from .semantics import (
     cluster_words,
@@ -23,6 +24,7 @@ from .semantics import (
 TrainVectors = Callable[[Sequence[Sequence[str]]], WordVectors]
 COMMON = 500  # words, the commonest, among which the surprising ones are looked for
 SHOWN = 10
+DRAWS = 3  # of parts that differ by chance alone
 
 
 def describe_words(
@@ -64,9 +66,8 @@ def describe_words(
     if lexicon:
         told = score_words(vectors, lexicon, seed=seed)
         measured["lexicon"] = {"words": told["words"], "heads": told["heads"]}
-        measured["lexicon_squared_error"] = next(
-            row["mean squared error"] for row in told["heads"] if row["head"] == "ridge"
-        )
+        errors = {row["head"]: row["mean squared error"] for row in told["heads"]}
+        measured |= {"lexicon_squared_error": errors["ridge"], "lexicon_squared_error_of_mean": errors[MEAN]}
         sections.append(describe_lexicon(told))
     return sections, measured
 
@@ -91,29 +92,31 @@ def describe_values_of_words(model: WordVectorForSequenceClassification, vectors
         {"lowest": vectors.words[low], "its value": float(values[low]), "highest": vectors.words[high], "value": float(values[high])}
         for low, high in zip(order[:SHOWN], order[::-1][:SHOWN])
     ]  # fmt: skip
-    return Section("Values of words", f"Of texts of one word, among the {len(numbers)} commonest.", rows)
+    return Section(
+        "Values of words",
+        f"Of texts of one word, among the {len(numbers)} commonest. Their order counts and not their size: the network has learned from whole songs, "
+        "whose means differ less than words do.",
+        rows,
+    )
 
 
 def describe_shifts(songs: LoadedSongs, train: TrainVectors, seed: int) -> tuple[list[Section], dict[str, float]]:
     """How words differ between the two commonest classes of the training songs, and between the earlier and the later half where there
     are years."""
     split, found = songs.splits["train"], []
-    words, labels = split["words"][:], np.array(split["label"])
+    words, labels, groups = split["words"][:], np.array(split["label"]), np.array(split["group"][:])
     if songs.names is not None and len(songs.names) > 1:
         first, second = np.argsort(-np.bincount(labels, minlength=len(songs.names)), kind="stable")[:2]
         chosen = np.flatnonzero((labels == first) | (labels == second))
         names = (songs.names[first], songs.names[second])
-        found.append(
-            compare_parts(
-                "Words here and there", names, [words[row] for row in chosen], labels[chosen] == second, train, seed
-            )
-        )
+        part = [words[row] for row in chosen], labels[chosen] == second, groups[chosen]
+        found.append(compare_parts("Words here and there", names, *part, train, seed))
     if "year" in split.column_names:
         years = np.array(split["year"])
         late = np.zeros(len(years), bool)
         late[np.argsort(years, kind="stable")[len(years) // 2 :]] = True
         names = (f"the songs up to about {years[late].min():.0f}", "the later ones")
-        found.append(compare_parts("Words then and now", names, words, late, train, seed))
+        found.append(compare_parts("Words then and now", names, words, late, groups, train, seed))
     return [section for section, _ in found], {key: value for _, each in found for key, value in each.items()}
 
 
@@ -122,28 +125,42 @@ def compare_parts(
     names: tuple[str, str],
     words: Sequence[Sequence[str]],
     second: np.ndarray,
+    groups: np.ndarray,
     train: TrainVectors,
     seed: int,
 ) -> tuple[Section, dict[str, float]]:
-    """How words differ between two parts of the songs, against two parts that are drawn: so much differs where nothing but chance does.
+    """How words differ between two parts of the songs, against parts that are drawn: so much differs where nothing but chance does.
+
+    Drawn parts keep groups whole, as those of an artist, which the real ones mostly do: an artist on both sides would make them alike.
+
+    Args:
+        title, names: of the section and of the two parts.
+        words: of each song.
+        second: `(songs,)`, whether it is in the second part.
+        groups: `(songs,)`.
+        train: fits vectors.
+        seed: of the draws.
 
     Returns:
         The section, and the agreement of a word with itself between the parts and between drawn ones; empty where there are too few words.
     """
     compared = []
     try:
-        for mask in (second, np.random.default_rng(seed).permutation(second)):
+        drawn = [draw_groups(groups, float(second.mean()), DRAWS * seed + number) for number in range(DRAWS)]
+        for mask in (second, *drawn):
             sides = ([each for each, inside in zip(words, mask) if inside == side] for side in (False, True))
             compared.append(shifted_words(*map(train, sides)))
     except ValueError as error:  # too few words
         return Section(title, f"{names[0]} and {names[1]} cannot be compared: {error}."), {}
-    (agreement, rows), (drawn, _) = compared
+    (agreement, rows), *others = compared
+    drawn = [each for each, _ in others]
     text = (
         f"Word vectors of {names[0]} (before) and of {names[1]} (after), turned onto each other (orthogonal Procrustes): a common word agrees "
-        f"with itself by a cosine of {agreement:.2f} on average; between parts of the same sizes that are drawn it does by {drawn:.2f}. Where "
-        "the two are close, the words below differ by chance."
+        f"with itself by a cosine of {agreement:.2f} on average; between {DRAWS} pairs of parts of about the same sizes whose artists, or other groups, "
+        f"are drawn it does by {min(drawn):.2f} to {max(drawn):.2f}. Where they "
+        "are close, the words below differ by chance."
     )
-    return Section(title, text, rows), {title: agreement, f"{title}, drawn": drawn}
+    return Section(title, text, rows), {title: agreement, f"{title}, drawn": float(np.mean(drawn))}
 
 
 def describe_lexicon(told: dict[str, Any]) -> Section:

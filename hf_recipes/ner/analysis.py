@@ -38,6 +38,7 @@ def analyse(
     strategy: str,
     label_map: LabelMap | None,
     source: PreTrainedModel | None = None,
+    mapped_by: int = 0,
     **windows: int,
 ) -> Report:
     """The report of a test.
@@ -49,6 +50,7 @@ def analyse(
         strategy: how the head was made.
         label_map: that it was made by, or might have been, if any.
         source: a tagger whose own answers to the test are to be explained, under each way to read them.
+        mapped_by: training sentences whose tags the map was suggested from.
         windows: `max_length` and `stride` for its answers.
     """
     words, tags = (list(data.splits["test"][name]) for name in ("words", "tags"))
@@ -61,7 +63,7 @@ def analyse(
     low, high = f1_interval(matches)
     report = Report(
         measured={
-            "train_examples": 0 if strategy == "zero_shot" else len(data.splits["train"]),
+            "train_examples": mapped_by if strategy == "zero_shot" else len(data.splits["train"]),
             "f1_low": low,
             "f1_high": high,
             "errors": counts,

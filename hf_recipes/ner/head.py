@@ -78,7 +78,8 @@ def replace_head(
 
     The row of a target tag is the mean of the rows of the source tags that become it: types by the map, letters by what they cover (`B` is
     `S` and `U` as well, `I` is `E` and `L`; from IO, both are `I`). `O` stays `O`. Where several tags come from the same rows, they share
-    their probability by their biases, so that together they are as likely as these rows were.
+    their probability by their biases, so that together they are as likely as the source's one tag was, or, where several rows are meant, as their
+    mean.
 
     Args:
         model: with the source's tags in its config.

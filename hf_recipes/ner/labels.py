@@ -355,6 +355,15 @@ def load_table(file: str) -> tuple[dict[str, str | None], dict[str, str]]:
     return table, related
 
 
+def check_map(label_map: LabelMap, related_too: bool) -> None:
+    """Raises a `ValueError` where a map says nothing: no source type becomes a target type, nor, with `related_too`, is a kind of one."""
+    if not any(label_map.targets.values()) and not (related_too and label_map.related):
+        raise ValueError(
+            f"the map makes nothing of the source's types {', '.join(label_map.source)} for the data's {', '.join(label_map.target)}; "
+            "give one with --map FILE, or take --strategy fresh_head"
+        )
+
+
 def map_by_name(source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """The map that names and their synonyms give (`CANONICAL`): equal names first, then equal meanings, then kinds.
 

@@ -123,9 +123,10 @@ def find_entities(
 ) -> list[dict[str, Any]]:
     """`type`, `text`, and `start` and `end` in characters of the entities of a text, under the map's types where one is given.
 
-    Words are runs of letters, their marks and digits; all other characters stand by themselves.
+    Words are runs of letters, their marks and digits, with single signs inside as in O'Brien, Jean-Luc and U.S; all other characters stand by
+    themselves.
     """
-    places = [match.span() for match in regex.finditer(r"[\w\p{M}]+|[^\w\s\p{M}]", text)]
+    places = [match.span() for match in regex.finditer(r"[\w\p{M}]+(?:[-'’.&/][\w\p{M}]+)*|[^\w\s\p{M}]", text)]
     if not places:
         return []
     (tags,) = tag_sentences(model, tokenizer, [[text[start:end] for start, end in places]])

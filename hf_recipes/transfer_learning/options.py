@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..arguments import RecipeTrainingArguments, non_defaults
+from ..arguments import RecipeTrainingArguments, check_ranges, non_defaults
 from .data import MOST_SIDE
 from .strategies import STRATEGIES
 
@@ -48,10 +48,7 @@ def check_options(recipe: Any, args: RecipeTrainingArguments) -> None:
     Raises:
         ValueError: naming the option and what it can be.
     """
-    for name, (least, most) in RANGES.items():
-        value = getattr(recipe, name)
-        if value is not None and not (least <= value and (most is None or value <= most)):
-            raise ValueError(f"--{name} is {value}; it is {least} or more" + (f" and at most {most}" if most else ""))
+    check_ranges(recipe, RANGES)
     if args.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not read here; give --label_smoothing")
     for name in non_defaults(recipe):

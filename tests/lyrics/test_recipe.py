@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -130,7 +131,9 @@ def test_frozen_vectors_stay_but_for_their_scale(genre_run, songs):
     assert np.array_equal(scaled, standardize(vectors, documents, "mean", np.ones(len(scaled))))
     pooled = mean_vectors(documents, vectors._replace(vectors=scaled))
     assert np.allclose(pooled.mean(0), 0, atol=1e-4) and np.allclose(pooled.std(0), 1, atol=1e-3)
-    assert not (set(vectors.words) - {word for text in make_songs(240)["lyrics"] for word in text.split()})
+    # of the training songs alone, and of all of those
+    counts = Counter(word for document in documents for word in document)
+    assert dict(zip(vectors.words, vectors.counts)) == {word: count for word, count in counts.items() if count >= 3}
 
 
 def test_words_are_scaled_by_how_often_they_occur_where_single_words_are_read():
@@ -241,6 +244,10 @@ def test_nearly_the_same_songs_are_left_out(tmp_path):
     [
         ({"lyrics": ""}, {}, "row 2 of train: lyrics is empty"),
         ({"genre": None}, {}, "row 2 of train: genre is missing"),
+        ({"artist_name": None}, {}, "row 2 of train: artist_name is missing"),
+        ({}, {"window": 0}, "--window is 0; it is 1 or more"),
+        ({}, {"workers": 0}, "--workers is 0"),
+        ({}, {"vector_sample": -1.0}, "--vector_sample is -1.0; it is 0 or more and at most 1"),
         ({}, {"text_column": "valence"}, "row 0 of train: valence is 0.*, not a text. Choose with --text_column"),
         ({"valence": None}, {"label_column": "valence"}, "row 2 of train: valence is missing"),
         ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),

@@ -27,7 +27,11 @@ def test_own_sentences_are_judged_by_their_entities(monkeypatch):
     assert (
         rows["Siemens"]["errors"] == "missed" and rows["Washington"]["errors"] == "wrong type"
     )  # time was not annotated
-    assert describe_sentences(None, None, ["politician", "place"]) == []
+    (siemens,) = (
+        row for row in describe_sentences(None, None, ["politician", "place"]) if row["sentence"].startswith("Siemens")
+    )
+    assert "(place)" in siemens["entities"] and "(person)" not in siemens["entities"] and siemens["errors"] == "none"
+    assert describe_sentences(None, None, ["gene"]) == []
 
 
 def test_every_entity_of_the_sentences_is_within_them():

@@ -7,6 +7,7 @@ from hf_recipes.ner.labels import (
     Entity,
     LabelMap,
     canonical,
+    check_map,
     convert_tags,
     find_scheme,
     map_by_name,
@@ -201,3 +202,14 @@ def test_a_table_is_read(tmp_path):
     assert found.as_text() == "{PER: who, LOC: null, related: {where: LOC}}"
     assert read_map(found.as_text(), ["PER", "LOC"], ["who", "where"]) == found
     assert read_table(str(tmp_path / "map.yaml"), ["PER", "LOC"]).targets == found.targets  # of `tag --map`
+
+
+def test_a_map_that_says_nothing_is_refused():
+    with pytest.raises(
+        ValueError, match=r"makes nothing of the source's types PER, ORG .* gene, cell; give one with --map"
+    ):
+        check_map(map_by_name(["PER", "ORG"], ["gene", "cell"]), related_too=True)
+    kinds = map_by_name(["PER"], ["politician"])
+    check_map(kinds, related_too=True)  # its rows begin there
+    with pytest.raises(ValueError, match="makes nothing"):
+        check_map(kinds, related_too=False)

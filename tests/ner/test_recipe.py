@@ -8,6 +8,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
+from hf_recipes.ner import windows
 from hf_recipes.ner.windows import find_entities
 
 
@@ -41,8 +42,9 @@ def test_a_map_brings_a_tagger_to_other_names(run_ner, tagger, other_data, tmp_p
     card = (tmp_path / "zero/README.md").read_text()
     assert "PER -> person, LOC -> location" in card and "it was not trained" in card
     assert "Trained with" not in card and "fine-tuned" not in card.split("## Training")[0]
-    with pytest.raises(ValueError, match="--strategy zero_shot does not train"):
-        run_ner(tmp_path / "zero-lora", strategy="zero_shot", lora_rank=2, **options)
+    for wrong, strategy in (({"lora_rank": 2}, "zero_shot"), ({"map": "predictions"}, "fresh_head")):
+        with pytest.raises(ValueError, match=f"--{next(iter(wrong))} is of no use to --strategy {strategy}"):
+            run_ner(tmp_path / "wrong", strategy=strategy, **wrong, **options)
     mapped = run_ner(tmp_path / "mapped", strategy="mapped_head", num_train_epochs=1, learning_rate=1e-4, **options)
     fresh = run_ner(tmp_path / "fresh", strategy="fresh_head", num_train_epochs=1, learning_rate=1e-4, **options)
     assert mapped["test_f1"] > 0.9 > 0.6 > fresh["test_f1"]
@@ -110,6 +112,17 @@ def test_marks_belong_to_their_letters(tagger):
     model, tokenizer = AutoModelForTokenClassification.from_pretrained(tagger), AutoTokenizer.from_pretrained(tagger)
     text = "a\u0308nbb itfg"  # an "ä" of two characters, and the first word is still one
     assert [each["text"] for each in find_entities(text, model.eval(), tokenizer)] == ["a\u0308nbb"]
+
+
+def test_words_keep_the_signs_inside_them(monkeypatch):
+    def tag(model, tokenizer, sentences):
+        words.extend(sentences[0])
+        return [["O"] * len(sentences[0])]
+
+    words: list[str] = []
+    monkeypatch.setattr(windows, "tag_sentences", tag)
+    find_entities("Jean-Luc O'Brien (AT&T, U.S.) said -yes.", None, None)
+    assert words == ["Jean-Luc", "O'Brien", "(", "AT&T", ",", "U.S", ".", ")", "said", "-", "yes", "."]
 
 
 def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
