@@ -15,7 +15,8 @@ def kind_of(question: str) -> str:
 
 
 def articles_of(titles: Sequence[str | None], contexts: Sequence[str]) -> list[str]:
-    """The title of the article that each question is about, or its context where the title is missing; the contexts alone where articles are
-    few. Questions of one article are not independent."""
-    articles = [title or context for title, context in zip(titles, contexts)]
+    """The title of the article that each question is about; where it is missing, that of another question of the same context, or else the
+    context; the contexts alone where articles are few. Questions of one article are not independent."""
+    known = {context: title for title, context in zip(titles, contexts) if title}
+    articles = [title or known.get(context, context) for title, context in zip(titles, contexts)]
     return articles if len(set(articles)) >= MANY_ARTICLES else list(contexts)

@@ -13,7 +13,7 @@ from datasets import Dataset, concatenate_datasets
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel, set_seed
 
 from hf_recipes import QuestionAnsweringPipeline
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
 from hf_recipes.lora import add_lora
 from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
 from hf_recipes.question_answering.analysis import analyse
@@ -25,6 +25,17 @@ from hf_recipes.question_answering.windows import WindowCollator, make_compute, 
 from hf_recipes.run import launch, run
 
 PARTS = ("train", "validation", "test")
+
+
+# the least and the most that options can be
+RANGES = {
+    "train_questions": (1, None),
+    "wrong_contexts": (0, None),
+    "layers": (0, None),
+    "lora_rank": (0, None),
+    "max_answer_length": (1, None),
+    "sensitivity": (0, None),
+}
 
 
 @dataclass
@@ -65,6 +76,7 @@ class QuestionAnsweringArguments(DatasetArguments):
 
 
 def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
+    check_ranges(recipe, RANGES)
     set_seed(args.seed)
     with args.main_process_first():
         data = load_questions(
@@ -77,8 +89,6 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
             drop_bad_answers=recipe.drop_bad_answers,
             seed=args.seed,
         )
-    if recipe.wrong_contexts < 0:
-        raise ValueError(f"--wrong_contexts is {recipe.wrong_contexts}; it is 0 or more")
     if recipe.wrong_contexts:
         wrong = with_wrong_contexts(data.splits["train"], recipe.wrong_contexts, args.seed)
         data.splits["train"] = concatenate_datasets([data.splits["train"], wrong])

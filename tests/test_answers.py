@@ -1,6 +1,7 @@
 import pytest
 
 from hf_recipes.answers import AnswerScores, f1_of_words, normalize, score_answer
+from hf_recipes.questions import articles_of
 
 
 def test_texts_are_normalised_as_squads_script_does():
@@ -28,3 +29,11 @@ def test_no_answer_is_right_where_there_is_none():
 def test_the_metric_gives_percent():
     scores = AnswerScores().compute(predictions=["Rome", "in Oslo", ""], references=[["Rome"], ["Oslo"], []])
     assert scores == pytest.approx({"exact_match": 200 / 3, "f1": 100 * (1 + 2 / 3 + 1) / 3})
+
+
+def test_a_question_without_a_title_is_of_the_article_of_its_context():
+    titles = [f"article {number}" for number in range(25)] + [None, None, ""]
+    contexts = [f"context {number}" for number in range(25)] + ["context 3", "another", "context 24"]
+    articles = articles_of(titles, contexts)
+    assert articles[25:] == ["article 3", "another", "article 24"] and articles[:25] == titles[:25]
+    assert articles_of(["one", None], ["a", "a"]) == ["a", "a"]  # few articles: contexts

@@ -17,6 +17,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--question", nargs="+", required=True)
     parser.add_argument("--context", required=True, metavar="TEXT", help="a text, or a file of one")
+    parser.add_argument("--none", action="store_true", help="say so where the model finds that the text has no answer")
     parser.add_argument("--top", type=at_least_one, default=1, help="answers to show of each question")
     parser.set_defaults(call=answer_questions)
 
@@ -35,10 +36,14 @@ def answer_questions(args: argparse.Namespace) -> int:
     context = read_text(args.context)
 
     def ask(question: str) -> str:
-        answers = answer(question=question, context=context, top_k=args.top)
+        answers = answer(
+            question=question, context=context, top_k=args.top, handle_impossible_answer=args.none, batch_size=16
+        )
         answers = answers if isinstance(answers, list) else [answers]
         if args.json:
             return json.dumps({"question": question, "answers": answers})
-        return "\n".join(f"{each['score']:.3f} {each['start']}-{each['end']} {each['answer']}" for each in answers)
+        return "\n".join(
+            f"{each['score']:.3f} {each['start']}-{each['end']} {each['answer'] or 'no answer'}" for each in answers
+        )
 
     return print_each(args.question, ask)

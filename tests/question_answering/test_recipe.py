@@ -116,6 +116,8 @@ def test_the_command_answers_from_a_file(reader, tmp_path, capsys):
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["answers"][0]["answer"] for row in rows] == ["Eve Moor", "Graz"]
     assert cli.main([*words, "--top", "2"]) == 0 and len(capsys.readouterr().out.splitlines()) == 4
+    assert cli.main([*words, "--none", "--top", "20", "--json"]) == 0
+    assert "" in [each["answer"] for each in json.loads(capsys.readouterr().out.splitlines()[0])["answers"]]
     words[words.index("--context") + 1] = "textt.txt"
     assert cli.main(words) == 1 and "no such file: textt.txt" in capsys.readouterr().err
 
@@ -132,6 +134,8 @@ def test_fewer_layers_random_weights_and_low_rank_updates(run_reader, tmp_path):
     ]
     run_reader(tmp_path / "scratch", scratch=True, num_train_epochs=1)
     assert "from random weights" in (tmp_path / "scratch/README.md").read_text()
+    with pytest.raises(ValueError, match="--sensitivity is -1; it is 0 or more"):
+        run_reader(tmp_path / "none", sensitivity=-1)
     with pytest.raises(ValueError, match="--layers is 7; the model has 2"):
         run_reader(tmp_path / "none", layers=7)
     with pytest.raises(ValueError, match=r"--max_length is 600, and .* reads 512"):
