@@ -76,7 +76,7 @@ def marking_words(
     """
     counts = {label: Counter() for label in dict.fromkeys(labels)}
     for words, label in zip(documents, labels, strict=True):
-        counts[label].update(dict.fromkeys(words))  # by song: a chorus sung eighty times is one use of its words
+        counts[label].update(list(dict.fromkeys(words)))  # by song: a chorus sung eighty times is one use of its words
     everything = sum(counts.values(), Counter())
     words = list(everything)
     total = np.array([everything[word] for word in words], float)

@@ -245,9 +245,6 @@ def test_nearly_the_same_songs_are_left_out(tmp_path):
         ({"lyrics": ""}, {}, "row 2 of train: lyrics is empty"),
         ({"genre": None}, {}, "row 2 of train: genre is missing"),
         ({"artist_name": None}, {}, "row 2 of train: artist_name is missing"),
-        ({}, {"window": 0}, "--window is 0; it is 1 or more"),
-        ({}, {"workers": 0}, "--workers is 0"),
-        ({}, {"vector_sample": -1.0}, "--vector_sample is -1.0; it is 0 or more and at most 1"),
         ({}, {"text_column": "valence"}, "row 0 of train: valence is 0.*, not a text. Choose with --text_column"),
         ({"valence": None}, {"label_column": "valence"}, "row 2 of train: valence is missing"),
         ({}, {"label_column": "mood"}, "train has no column 'mood'.*--label_column"),
@@ -262,6 +259,19 @@ def test_bad_songs_are_named(change, options, message, tmp_path):
         rows[column][2] = value
     with pytest.raises(ValueError, match=message):
         load_songs(str(save_songs(tmp_path / "data", rows)), **{"label_column": "genre", **options})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("window", 0, "--window is 0; it is 1 or more"),
+        ("workers", 0, "--workers is 0"),
+        ("vector_sample", -1.0, r"--vector_sample is -1\.0; it is 0 or more and at most 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(option, value, message, run_lyrics, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run_lyrics(tmp_path, **{option: value})
 
 
 def test_scores_by_hand():

@@ -55,7 +55,9 @@ def test_words_that_change_with_the_years_are_found():
         # a star is of the sky, then of the films
         rows["words"].append([*words, "star"] if (topic is sky) == early else words)
         rows["year"].append(1950.0 if early else 2000.0)
-    split = Dataset.from_dict(rows | {"label": [n % 2 for n in range(400)]})
+    split = Dataset.from_dict(
+        rows | {"label": [n % 2 for n in range(400)], "group": [f"artist {n // 2}" for n in range(400)]}
+    )
     songs = LoadedSongs({"train": split}, ["even", "odd"], 0, 0, None, None)
     train = partial(train_vectors, size=8, window=5, epochs=30, min_count=2)
     (of_classes, of_years), agreements = describe_shifts(songs, train, seed=0)

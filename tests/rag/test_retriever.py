@@ -155,7 +155,7 @@ def test_pairs_are_drawn_by_article_and_checked(pairs, tmp_path):
 
 def test_questions_without_a_title_are_of_their_passages(tmp_path):
     rows = [
-        {"question": f"what {n}", "context": f"text {n // 2}", "title": f"title {n % 30}" if n % 2 else ""}
+        {"question": f"what {n}", "context": f"text {n // 4} {n % 2}", "title": f"title {n % 30}" if n % 2 else ""}
         for n in range(120)
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))

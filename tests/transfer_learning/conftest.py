@@ -26,7 +26,7 @@ with torch.no_grad():
     theirs = other(transform(image)[None])[0]
 scores = {each["label"]: each["score"] for each in pipeline("image-classification", model=repository)(image, top_k=len(logits))}
 piped = torch.tensor([scores[name] for name in ours.config.id2label.values()])
-print(logits.allclose(theirs, atol=1e-4), logits.softmax(0).allclose(piped, atol=1e-4), other.pretrained_cfg["input_size"])
+print(logits.allclose(theirs, atol=1e-4), logits.softmax(0).allclose(piped, atol=1e-4), tuple(other.pretrained_cfg["input_size"]))
 """
 
 
