@@ -222,9 +222,9 @@ def make_vectors(
         if read_json(folder / SETTINGS_FILE) != digest:
             (folder / SETTINGS_FILE).unlink(missing_ok=True)
             words = songs.splits["train"]["words"]
-            fit(words[:] if recipe.workers == 1 else words).save(
-                folder
-            )  # several workers read a file, which is written row by row
+            # several workers read a file, which is written row by row
+            vectors = fit(words[:] if recipe.workers == 1 else words)
+            vectors.save(folder)
             write_json(folder / SETTINGS_FILE, digest)
     return WordVectors.from_pretrained(folder)
 
