@@ -9,7 +9,8 @@ from conftest import ROOT, TINY, load_recipe, make_parser
 
 from hf_recipes import study
 from hf_recipes.study import Section, Study, copy_card, load_study, run_study
-from hf_recipes.study_page import comparison_rows, mean_and_deviation, plot_section, write_page
+from hf_recipes.study_figures import plot_section
+from hf_recipes.study_page import comparison_rows, mean_and_deviation, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
 
