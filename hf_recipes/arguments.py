@@ -140,6 +140,20 @@ def check_ranges(values: Any, ranges: dict[str, tuple[float, float | None]]) -> 
             )
 
 
+def check_read(values: Any, read_by: dict[str, tuple[str, ...]]) -> None:
+    """Raises a `ValueError` for an option that is given and that the strategy does not read.
+
+    Args:
+        values: a dataclass of options, `strategy` among them.
+        read_by: by name the strategies that an option is for; what is not there is for all.
+    """
+    for name in non_defaults(values):
+        if values.strategy not in read_by.get(name, (values.strategy,)):
+            raise ValueError(
+                f"--{name} is of no use to --strategy {values.strategy}; it is for {', '.join(read_by[name])}"
+            )
+
+
 class RecipeParser(HfArgumentParser):
     """Parses dataclasses from `--config FILE.yaml` and the command line, which wins.
 

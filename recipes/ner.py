@@ -14,7 +14,7 @@ from typing import Any, Literal
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
 
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges, non_defaults
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges, check_read
 from hf_recipes.lora import add_lora
 from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
@@ -170,11 +170,7 @@ def check_options(recipe: NerArguments) -> None:
     check_ranges(
         recipe, {"lora_rank": (0, None), "stride": (0, None), "max_length": (3, None), "train_sentences": (1, None)}
     )
-    for name in non_defaults(recipe):
-        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
-            raise ValueError(
-                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
-            )
+    check_read(recipe, READ_BY)
 
 
 def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:

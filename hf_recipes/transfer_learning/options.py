@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..arguments import RecipeTrainingArguments, check_ranges, non_defaults
+from ..arguments import RecipeTrainingArguments, check_ranges, check_read
 from .data import MOST_SIDE
 from .strategies import STRATEGIES
 
@@ -51,11 +51,7 @@ def check_options(recipe: Any, args: RecipeTrainingArguments) -> None:
     check_ranges(recipe, RANGES)
     if args.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not read here; give --label_smoothing")
-    for name in non_defaults(recipe):
-        if recipe.strategy not in READ_BY.get(name, STRATEGIES):
-            raise ValueError(
-                f"--{name} is of no use to --strategy {recipe.strategy}; it is for {', '.join(READ_BY[name])}"
-            )
+    check_read(recipe, READ_BY)
     for name in ("upside_down", "erasing"):
         if getattr(recipe, name) and recipe.augmentation == "none":
             raise ValueError(f"--{name} is part of an augmentation; --augmentation none has it not")
