@@ -26,17 +26,10 @@ from hf_recipes.transfer_learning.analysis import analyse
 from hf_recipes.transfer_learning.augmentation import Augmentation
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
 from hf_recipes.transfer_learning.card import make_card
-from hf_recipes.transfer_learning.data import (
-    LoadedImages,
-    as_features,
-    as_pictures,
-    as_seen,
-    check_seen,
-    collate,
-    load_images,
-    repeat_rare_classes,
-)
+from hf_recipes.transfer_learning.data import LoadedImages, load_images
+from hf_recipes.transfer_learning.draws import repeat_rare_classes
 from hf_recipes.transfer_learning.features import compute_split_features
+from hf_recipes.transfer_learning.inputs import as_features, as_pictures, as_seen, check_seen, collate
 from hf_recipes.transfer_learning.metrics import compute_metrics, reduce_batch
 from hf_recipes.transfer_learning.options import check_hard_classes, check_options
 from hf_recipes.transfer_learning.strategies import Patience, Unfreezing, parameter_groups, prepare

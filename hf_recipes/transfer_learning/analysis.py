@@ -19,8 +19,9 @@ from ..classification import (
 from ..figures import ACCENT, INK, MUTED, PALETTE, new_figure
 from ..intervals import interval, resample
 from ..model_card import Report, Section
-from .data import LoadedImages, as_seen, collate, to_pil
+from .data import LoadedImages
 from .features import baseline_probabilities
+from .inputs import as_seen, collate, to_pil
 from .metrics import METRICS, measure
 from .pictures import short, show_doubtful_labels, show_pairs, worst_losses
 

@@ -1,4 +1,4 @@
-"""Small sets of images with their classes: load, decode once, find duplicates, draw splits."""
+"""Small sets of images with their classes: load them, decode each once, and draw splits that part no duplicates."""
 
 import hashlib
 import logging
@@ -6,15 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import faiss
 import imagehash
 import numpy as np
-import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from PIL import Image as PILImage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from transformers import BaseImageProcessor
 
 from ..images import open_image, to_rgb
 from ..intervals import members_of
@@ -27,6 +22,8 @@ from ..loading import (
     find_column,
     load_splits,
 )
+from .draws import draw_splits
+from .duplicates import describe_duplicates, group_duplicates
 
 logger = logging.getLogger(__name__)
 
@@ -200,206 +197,3 @@ def decode_batch(
         decoded["index"].append(index)
         decoded["split"].append(split_name)
     return decoded
-
-
-def to_pil(row: dict[str, Any]) -> PILImage.Image:
-    """The image of a row of `DECODED`."""
-    return PILImage.frombytes("RGB", (row["width"], row["height"]), row["pixels"])
-
-
-# -- duplicates ------------------------------------------------------------------------------------
-def group_duplicates(images: Dataset, distance: int) -> np.ndarray:
-    """The number of each image's group, `(images,)`: chains of images at most `distance` bits apart."""
-    if distance < 0:
-        return np.arange(len(images))
-    hashes = np.frombuffer(b"".join(images["hash"]), np.uint8).reshape(len(images), -1)
-    index = faiss.IndexBinaryFlat(8 * hashes.shape[1])
-    index.add(hashes)
-    limits, _, found = index.range_search(hashes, distance + 1)
-    rows = np.repeat(np.arange(len(images)), np.diff(limits.astype(int)))
-    graph = coo_array((np.ones(len(rows), bool), (rows, found)), shape=(len(images), len(images)))
-    return connected_components(graph, directed=False)[1]
-
-
-def describe_duplicates(images: Dataset, groups: np.ndarray, names: list[str], most: int = 20) -> list[dict[str, Any]]:
-    """One row for each group of several images, those with several classes first, then the largest."""
-    labels, splits, indices = np.asarray(images["label"]), images["split"], images["index"]
-    digests, rows = np.asarray(images["digest"], object), []
-    for members in members_of(groups):
-        if len(members) == 1:
-            continue
-        rows.append(
-            {
-                "images": ", ".join(f"{splits[member]} {indices[member]}" for member in members[:6])
-                + (", ..." if len(members) > 6 else ""),
-                "number": len(members),
-                "same pixels": "yes" if len(set(digests[members])) == 1 else "",
-                "classes": ", ".join(names[label] for label in np.unique(labels[members])),
-            }
-        )
-    return sorted(rows, key=lambda row: (-row["classes"].count(", "), -row["number"]))[:most]
-
-
-# -- draws -----------------------------------------------------------------------------------------
-def draw_splits(
-    labels: np.ndarray,
-    groups: np.ndarray,
-    origin: np.ndarray,
-    names: list[str],
-    *,
-    redraw: bool,
-    validation_share: float,
-    test_share: float,
-    train_fraction: float,
-    seed: int,
-) -> tuple[dict[str, np.ndarray], int]:
-    """The rows of `train`, `validation` and `test` in order, and how many training images are left out since a duplicate is in a given split.
-
-    Args:
-        labels, groups, origin: `(images,)` each: the class, the number of the group of duplicates, and the data set's own split.
-        names: of the classes.
-        redraw, validation_share, test_share, train_fraction, seed: of `load_images`.
-
-    Raises:
-        ValueError: naming a class that has too few images.
-    """
-    generator, rows = np.random.default_rng(seed), {}
-    draw_test, draw_validation = (redraw or not (origin == name).any() for name in ("test", "validation"))
-    if draw_test:
-        pool = np.arange(len(labels)) if redraw else np.flatnonzero(origin == "train")
-        rows["test"], rest = draw_by_class(pool, labels, groups, test_share, generator, names)
-    else:
-        rows["test"], rest = np.flatnonzero(origin == "test"), np.flatnonzero(origin == "train")
-    if not draw_validation:
-        rows["validation"] = np.flatnonzero(origin == "validation")
-    # of what is left to train on, nothing that a given split tests on
-    leaked = np.isin(groups[rest], groups[np.concatenate(list(rows.values()))])
-    rest = rest[~leaked]
-    if draw_validation:
-        share = validation_share / (1 - test_share) if draw_test else validation_share
-        rows["validation"], rest = draw_by_class(rest, labels, groups, share, generator, names)
-    if train_fraction < 1:
-        rest, _ = draw_by_class(rest, labels, groups, train_fraction, generator, names, part_all=False)
-    rows["train"] = rest
-    for name, chosen in rows.items():
-        missing = [names[label] for label in range(len(names)) if not (labels[chosen] == label).any()]
-        if missing and name == "train":
-            raise ValueError(
-                f"no image to train on is left for {', '.join(missing)}; leave the class out, or add images"
-            )
-        if missing:
-            logger.warning("%s has no image of %s", name, ", ".join(missing))
-    return {name: np.sort(chosen) for name, chosen in rows.items()}, int(leaked.sum())
-
-
-def draw_by_class(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    share: float,
-    generator: np.random.Generator,
-    names: list[str],
-    part_all: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """About a share of the images of every class in whole groups, at least one group and never all, and the other images; rows, as `rows` are.
-
-    A group belongs to the class of most of its images.
-
-    Args:
-        rows: to draw from.
-        labels, groups: `(images,)`, of all images.
-        share: above 0 and below 1.
-        generator: of the draw.
-        names: of the classes.
-        part_all: whether a class of a single group is an error; it is drawn else.
-
-    Raises:
-        ValueError: naming a class of a single group.
-    """
-    drawn, by_class = [], {}
-    for members in members_of(groups[rows]):
-        each = rows[members]
-        by_class.setdefault(int(np.bincount(labels[each]).argmax()), []).append(each)
-    for label, parts in sorted(by_class.items()):
-        if len(parts) < 2 and part_all:
-            raise ValueError(
-                f"the class {names[label]!r} has too few images to draw splits from: {sum(map(len, parts))} are left, all "
-                "duplicates of each other or one alone. Training, validation and test need one each: add images, or leave the "
-                "class out"
-            )
-        wanted, taken = share * sum(map(len, parts)), 0
-        left = len(parts)
-        for place in generator.permutation(len(parts)):
-            if taken and (taken >= wanted or left == 1):
-                break
-            if taken and taken + len(parts[place]) / 2 > wanted:
-                continue  # a group too large, and smaller ones may follow
-            drawn.append(parts[place])
-            taken, left = taken + len(parts[place]), left - 1
-    drawn = np.concatenate(drawn)
-    return drawn, np.setdiff1d(rows, drawn)
-
-
-def repeat_rare_classes(split: Dataset) -> Dataset:
-    """Rows of every class repeated until it has as many as the commonest."""
-    labels = np.asarray(split["label"])
-    most = np.bincount(labels).max()
-    return split.select(
-        np.concatenate([np.resize(np.flatnonzero(labels == label), most) for label in np.unique(labels)])
-    )
-
-
-# -- what a model sees -----------------------------------------------------------------------------
-def check_seen(processor: BaseImageProcessor) -> None:
-    """Raises a `ValueError` where a backbone wants images larger than those that are kept."""
-    config = processor.data_config
-    side = config["input_size"][-1] / config["crop_pct"]
-    if side > MOST_SIDE:
-        raise ValueError(
-            f"images are kept at {MOST_SIDE} pixels, and this backbone wants {side:.0f}; give --image_size"
-        )
-
-
-def as_seen(split: Dataset, processor: BaseImageProcessor) -> Dataset:
-    """Rows of `pixel_values` as the pipeline would make them (of an image of at most `MOST_SIDE` pixels), `labels` and `index`."""
-
-    def transform(rows: dict[str, list]) -> dict[str, list]:
-        images = [to_pil(dict(zip(rows, values))) for values in zip(*rows.values())]
-        return {
-            "pixel_values": list(processor(images)["pixel_values"]),
-            "labels": rows["label"],
-            "index": rows["index"],
-        }
-
-    return split.with_transform(transform)
-
-
-def as_pictures(split: Dataset) -> Dataset:
-    """Rows of PIL `images` to augment, `labels` and `index`."""
-
-    def transform(rows: dict[str, list]) -> dict[str, list]:
-        return {
-            "images": [to_pil(dict(zip(rows, values))) for values in zip(*rows.values())],
-            "labels": rows["label"],
-            "index": rows["index"],
-        }
-
-    return split.with_transform(transform)
-
-
-def as_features(split: Dataset) -> Dataset:
-    """Rows of `features` (see `compute_split_features`), `labels` and `index`."""
-    return split.select_columns(["features", "label", "index"]).rename_column("label", "labels").with_format("torch")
-
-
-def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Numbers and tensors stacked, pictures in a list."""
-    batch = {name: [row[name] for row in rows] for name in rows[0]}
-    return {
-        name: values
-        if name == "images"
-        else torch.stack(values)
-        if torch.is_tensor(values[0])
-        else torch.tensor(values)
-        for name, values in batch.items()
-    }

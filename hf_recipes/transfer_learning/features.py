@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from transformers import BaseImageProcessor, PreTrainedModel
 
 from ..loading import code_digest
-from .data import LoadedImages, to_pil
+from .data import LoadedImages
+from .inputs import to_pil
 
 MEMORY = Memory(Path(datasets_config.HF_DATASETS_CACHE) / "hf_recipes", verbose=0)  # of fits that runs of a study share
 CODE = code_digest(Path(__file__).parent)

@@ -11,8 +11,8 @@ from scipy.special import softmax
 from ..classification import rank_pairs
 from ..figures import new_figure
 from ..model_card import Section
-from .data import to_pil
 from .features import doubtful_labels
+from .inputs import to_pil
 
 
 def gallery(pictures: list[tuple[Any, str]], columns: int = 6):

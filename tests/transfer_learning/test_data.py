@@ -5,15 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_recipes.transfer_learning.data import (
-    as_pictures,
-    as_seen,
-    collate,
-    draw_by_class,
-    group_duplicates,
-    load_images,
-    to_pil,
-)
+from hf_recipes.transfer_learning.data import load_images
+from hf_recipes.transfer_learning.draws import draw_by_class
+from hf_recipes.transfer_learning.duplicates import group_duplicates
+from hf_recipes.transfer_learning.inputs import as_pictures, as_seen, collate, to_pil
 
 
 def rows_of(images, split: str) -> set[tuple[str, int]]:

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from hf_recipes.transfer_learning.backbones import load_backbone, make_processor
-from hf_recipes.transfer_learning.data import as_seen, load_images
+from hf_recipes.transfer_learning.data import load_images
 from hf_recipes.transfer_learning.features import baseline_probabilities, compute_split_features, doubtful_labels
+from hf_recipes.transfer_learning.inputs import as_seen
 
 
 @pytest.fixture(scope="module")
