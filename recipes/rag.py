@@ -16,7 +16,7 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from transformers import set_seed
 
-from hf_recipes.arguments import DatasetArguments
+from hf_recipes.arguments import DatasetArguments, check_ranges
 from hf_recipes.rag.pairs import load_pairs
 from hf_recipes.rag.retriever import (
     RetrieverTrainer,
@@ -27,6 +27,9 @@ from hf_recipes.rag.retriever import (
 )
 from hf_recipes.rag.retriever_report import analyse, make_card
 from hf_recipes.run import launch, run
+
+# the least and the most that options can be
+RANGES = {"word_vectors": (0, None), "hard_negatives": (0, None), "max_length": (3, None), "lora_rank": (0, None)}
 
 
 @dataclass
@@ -65,6 +68,7 @@ class RetrieverArguments(DatasetArguments):
 
 
 def main(recipe: RetrieverArguments, args: RetrieverTrainingArguments) -> dict[str, Any]:
+    check_ranges(recipe, RANGES)
     set_seed(args.seed)
     with args.main_process_first():
         loaded = load_pairs(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from transformers import set_seed
 
 from hf_recipes import PassageIndex, RagPipeline
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, has_bf16
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges, has_bf16
 from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.publishing import publish_folder
 from hf_recipes.rag.documents import load_documents
@@ -25,6 +25,18 @@ from hf_recipes.rag.readers import load_reader, load_reranker
 from hf_recipes.rag.report import make_report, summarize, write_page
 from hf_recipes.run import RECIPE_FILE, RESULTS_FILE, check_folder, launch, run_settings, write_recipe
 from hf_recipes.training import NOT_PUBLISHED, SETTINGS_FILE
+
+# the least and the most that options can be
+RANGES = {
+    "size": (1, None),
+    "overlap": (0, None),
+    "rank_constant": (0, None),
+    "pool": (1, None),
+    "relevance": (0, 1),
+    "k": (1, None),
+    "budget": (1, None),
+    "evidence_budget": (1, None),
+}
 
 
 @dataclass
@@ -80,6 +92,7 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
         raise ValueError(
             f"{args.world_size} processes were started; questions are asked by one, so start it without them"
         )
+    check_ranges(recipe, RANGES)
     if args.push_to_hub:
         check_portable(recipe.embedder)
     set_seed(args.seed)

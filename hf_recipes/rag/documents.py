@@ -135,16 +135,15 @@ def parse(name: str, data: bytes) -> Document:
 
 def join_blocks(blocks: list[tuple[str, bool]]) -> tuple[str, list[tuple[str, int]]]:
     """The text of paragraphs, of which some are headings, and its sections: a heading and what follows; two headings in a row are one."""
-    text, sections, after_heading = "", [], False
+    between, sections, start, after_heading = "\n\n", [], 0, False
     for block, is_heading in blocks:
-        text += "\n\n" if text else ""
         title = " ".join(block.split())
         if is_heading and after_heading:
             sections[-1] = (f"{sections[-1][0]}: {title}", sections[-1][1])
         elif is_heading or not sections:
-            sections.append((title if is_heading else "", len(text)))
-        text, after_heading = text + block, is_heading
-    return text, sections
+            sections.append((title if is_heading else "", start))
+        start, after_heading = start + len(block) + len(between), is_heading
+    return between.join(block for block, _ in blocks), sections
 
 
 # -- formats ---------------------------------------------------------------------------------------

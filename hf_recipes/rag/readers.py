@@ -167,7 +167,7 @@ class GenerativeReader:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
-        prompt = render(self.template, question, passages)
+        prompt = render(self.template, question, passages, self.tokenizer.all_special_tokens)
         inputs = self.encode(prompt).to(self.model.device)
         streamer = Shown(self.tokenizer, show, not self.config.is_encoder_decoder) if show else None
         with torch.no_grad():
@@ -228,13 +228,20 @@ def load_prompt(name: str) -> jinja2.Template:
     return jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(file.read_text())
 
 
-def render(template: jinja2.Template, question: str, passages: Sequence[str]) -> str:
-    """The prompt. Marks of passages are taken out of the passages and of the question."""
-    clean = [
-        regex.sub(r"<\s*/?\s*passage\b[^>]*>?", "", text, flags=regex.IGNORECASE).strip()
-        for text in (question, *passages)
-    ]
+def render(template: jinja2.Template, question: str, passages: Sequence[str], marks: Sequence[str] = ()) -> str:
+    """The prompt. Marks of passages, and `marks` of the model's own, such as those between turns, are taken out of the passages and of the
+    question, so that what they say cannot change who says it."""
+    clean = [without_marks(text, marks) for text in (question, *passages)]
     return template.render(question=clean[0], passages=clean[1:], nothing=NOTHING)
+
+
+def without_marks(text: str, marks: Sequence[str]) -> str:
+    """A text without marks, nor those that come about where one is taken out of another."""
+    pattern = "|".join([r"<\s*/?\s*passage\b[^>\n]{0,100}>?", *map(regex.escape, sorted(marks, key=len, reverse=True))])
+    before = None
+    while before != text:
+        before, text = text, regex.sub(pattern, "", text, flags=regex.IGNORECASE)
+    return text.strip()
 
 
 def take_answer(text: str) -> str:
