@@ -70,7 +70,7 @@ def examples_of(study: Study, variant: str) -> dict[int, dict]:
 
 
 def section_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
-    """One row per variant; with `baselines`, those of the first variant; then what papers report."""
+    """One row per variant; with `baselines`, those of the first variant; then what papers report. Columns without a value are left out."""
     rows = []
     for name, runs in results.items():
         row = {"variant": name, "runs": len(runs)}
@@ -94,7 +94,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     headline = next(iter(study.metrics.values()))
     for name, value in section.published.items():
         rows.append(dict.fromkeys(rows[0]) | {"variant": f"*published:* {name}", headline: str(value)})
-    return rows
+    filled = [key for key in rows[0] if any(row.get(key) is not None for row in rows)]
+    return [{key: row.get(key) for key in filled} for row in rows]
 
 
 def find_side(study: Study, section: Section, name: str, other: str) -> tuple[dict[int, dict], str]:

@@ -123,7 +123,7 @@ def make_trainer(
         eval_dataset=windows["validation"],
         data_collator=WindowCollator(tokenizer),
         processing_class=tokenizer,
-        compute_metrics=make_compute(splits),
+        compute_metrics=make_compute(splits, validation=PARTS.index("validation")),
         reduce=make_reduce(recipe.max_answer_length),
         pipeline_class=QuestionAnsweringPipeline,
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from transformers import set_seed
 
 from hf_recipes import PassageIndex, RagPipeline
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges, has_bf16
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
 from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.publishing import publish_folder
 from hf_recipes.rag.documents import load_documents
@@ -145,14 +145,15 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
     memory["the index"] = resident_megabytes()
     measured = search_all(index, questions, document, search, recipe.evidence_budget)
     if reader:
-        rag = RagPipeline(index, reader, k=recipe.k, budget=recipe.budget, **search)
+        # every score is kept, from which the least one to believe is fitted
+        rag = RagPipeline(index, reader, k=recipe.k, budget=recipe.budget, least_score=0.0, **search)
         answer_all(rag, measured, document, recipe.judge, folder)
     results = summarize(measured, indexing) | {"passages": len(index.passages)}
     if reader:
         index.remember_least_score(recipe.reader, results["least_score"])
         index.save_pretrained(folder)
     write_page(index, make_report(measured, document, results, memory), results, folder)
-    return results | {"precision": "bf16" if reader and has_bf16() else "fp32"}
+    return results | {"precision": reader.precision if reader else "fp32"}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--least-score",
         type=float,
-        help="below it nothing is answered; what the index knows of the reader if not given, else 0",
+        help="below it, 0 to 1, nothing is answered; if not given, what the index knows of the reader, else 0.5 for an extractive one",
     )
     parser.add_argument("--explain", action="store_true", help="show each stage: passages, scores, prompt, seconds")
     parser.add_argument("--json", action="store_true", help="print one JSON object per question")

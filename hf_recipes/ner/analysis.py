@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from ..figures import ACCENT, INK, new_figure
@@ -11,7 +12,7 @@ from ..model_card import Report, Section
 from .data import LoadedSentences
 from .examples import describe_sentences
 from .head import tags_of
-from .labels import Entity, LabelMap
+from .labels import Entity, LabelMap, find_scheme
 from .metrics import (
     ERRORS,
     EntityScores,
@@ -23,9 +24,10 @@ from .metrics import (
     f1_of,
     find_errors,
     scores_by,
+    strict_scores,
 )
-from .mismatch import BY_NAME, IN_IOB1, describe_labels, names_by_number, readings_of
-from .windows import answer_sentences, sentences_of
+from .mismatch import BY_NAME, BY_NUMBER, IN_IOB1, describe_labels, names_by_number, readings_of
+from .windows import answer_sentences, answers_of, name_answers
 
 LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))
 SENTENCES = ((1, 10, "up to 10 words"), (11, 25, "11 to 25 words"), (26, None, "26 words or more"))
@@ -53,28 +55,30 @@ def analyse(
         mapped_by: training sentences whose tags the map was suggested from.
         windows: `max_length` and `stride` for its answers.
     """
-    words, tags = (list(data.splits["test"][name]) for name in ("words", "tags"))
-    names = tags_of(trainer.model)
-    lengths = [len(sentence) for sentence in words]
-    found = sentences_of(predictions, lengths, names)
-    gold, ours = data.entities("test"), entities_of(found)
+    test, names = data.splits["test"], tags_of(trainer.model)
+    words, tags = list(test["words"]), list(test["tags"])
+    answers = answers_of(predictions, test, names)
+    gold, ours = data.entities("test"), entities_of(name_answers(answers, names))
     seen, counts = surface_forms(data), count_errors(gold, ours)
-    matches = count_matches(gold, ours)
+    matches, history = count_matches(gold, ours), history_of(trainer)
     low, high = f1_interval(matches)
     report = Report(
         measured={
             "train_examples": mapped_by if strategy == "zero_shot" else len(data.splits["train"]),
             "f1_low": low,
             "f1_high": high,
+            "unrepaired_f1": unrepaired_f1(answers, names, tags),
+            **({} if strategy == "zero_shot" else count_repeats(data, matches)),
             "errors": counts,
-            "history": history_of(trainer),
+            "history": history,
         }
     )
+    if history["epoch"][:1] == [0]:
+        report.measured["loss_at_start"] = history["loss"][0]
     explained, counted = [], {"model": matches}
     if strategy == "mismatched":
-        by_number = entities_of(sentences_of(predictions, lengths, names_by_number(names, data.tags)))
-        found, answered, wanted = count_matches(gold, by_number).sum(0)
-        report.measured["f1_by_number"] = f1_of(found, answered, wanted)
+        by_number = entities_of(name_answers(answers, names_by_number(names, data.tags)))
+        report.measured["f1_by_number"] = f1_of(*count_matches(gold, by_number).sum(0))
         explained.append(
             Section(
                 "The labels mean what the data call by their number",
@@ -83,8 +87,8 @@ def analyse(
             )
         )
     if source is not None:
-        answers = answer_sentences(source.to(trainer.model.device).eval(), trainer.processing_class, words, **windows)
-        of_source = tags_of(source)
+        of_source, device = tags_of(source), trainer.model.device
+        answers = answer_sentences(source.to(device).eval(), trainer.processing_class, words, **windows)
         readings = readings_of(answers, of_source, data.tags, label_map)
         report.baselines = {
             name: EntityScores().compute(predictions=each, references=tags) for name, each in readings.items()
@@ -92,12 +96,13 @@ def analyse(
         counted |= {name: count_matches(gold, entities_of(each)) for name, each in readings.items() if name != IN_IOB1}
         if strategy == "zero_shot":
             report.measured |= {f"raw_{name}": report.baselines[BY_NAME][name] for name in ("f1", "untyped_f1")}
+            report.measured["f1_by_number"] = report.baselines[BY_NUMBER]["f1"]
         rows = describe_labels(answers, of_source, data.tags, tags)
         explained.append(Section("What each label of the source is given to", "Words of the test.", rows))
     report.measured["examples"] = describe_examples(counted)
     sentences = describe_sentences(trainer.model, trainer.processing_class, data.types)
     report.sections = [
-        Section("How sure the F1 is", f"95 % interval, sentences drawn with replacement: {low:.3f} to {high:.3f}."),
+        Section("How sure the F1 is", describe_f1(report.measured)),
         *([describe_map(label_map, data)] if label_map else []),
         *explained,
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
@@ -130,6 +135,46 @@ def analyse(
         ),
     ]
     return report
+
+
+def unrepaired_f1(answers: Sequence[np.ndarray], names: Sequence[str], tags: Sequence[Sequence[str]]) -> float | None:
+    """F1 where a tag that cannot stand where it does makes no entity; None where the tagger's scheme is not IOB2.
+
+    Args:
+        answers: numbers of labels by word, of each sentence.
+        names: of the labels.
+        tags: of the data, in IOB2.
+    """
+    if find_scheme(names) != "IOB2":
+        return None
+    return strict_scores(tags, [[names[number] for number in numbers] for numbers in answers])[2]
+
+
+def count_repeats(data: LoadedSentences, matches: np.ndarray) -> dict[str, float]:
+    """How many sentences of the test are training sentences word for word, and F1 on the others.
+
+    Args:
+        data: the sentences.
+        matches: of `count_matches`, of the test.
+    """
+    known = set(map(tuple, data.splits["train"]["words"]))
+    new = np.array([tuple(words) not in known for words in data.splits["test"]["words"]])
+    return {"repeated_sentences": int((~new).sum()), "f1_of_new_sentences": f1_of(*matches[new].sum(0))}
+
+
+def describe_f1(measured: dict[str, Any]) -> str:
+    text = f"95 % interval, sentences drawn with replacement: {measured['f1_low']:.3f} to {measured['f1_high']:.3f}."
+    if measured["unrepaired_f1"] is not None:
+        text += (
+            " A tag that continues nothing begins an entity, as CoNLL's own script reads it; where it makes none, F1 is "
+            f"{measured['unrepaired_f1']:.4f}."
+        )
+    if measured.get("repeated_sentences"):
+        text += (
+            f" Of the sentences of the test {measured['repeated_sentences']:,} are training sentences as well, word for word; F1 of the "
+            f"others is {measured['f1_of_new_sentences']:.4f}."
+        )
+    return text
 
 
 def history_of(trainer) -> dict[str, list[float]]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelCard, ModelCardData
+
 from ..model_card import CardInfo, describe_data
 from .data import LoadedSentences
 from .labels import LabelMap
@@ -40,7 +42,7 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
     data, tested_on = describe_data(recipe, KNOWN_DATA), loaded.tested_on
     if recipe.dataset_config:
         data["dataset_name"] += f" ({recipe.dataset_config})"
-    name = recipe.model.rstrip("/").split("/")[-1]
+    base_model, source = describe_source(recipe.model)
     how = STRATEGIES[recipe.strategy].format(map=label_map.describe() if label_map else "")
     updates = (
         f" Low-rank updates of its encoder (rank {recipe.lora_rank}) and the head were trained; they are merged."
@@ -48,8 +50,8 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
         else ""
     )
     return CardInfo(
-        title=f"{'Tagger' if Path(recipe.model).is_dir() else name} for named entities, {data['dataset_name']}",
-        summary=f"Finds named entities. `{name}`{'' if recipe.strategy == 'zero_shot' else ' fine-tuned'}. {how}{updates}",
+        title=f"{(base_model or 'Tagger').split('/')[-1]} for named entities, {data['dataset_name']}",
+        summary=f"Finds named entities. {source}{'' if recipe.strategy == 'zero_shot' else ', fine-tuned'}. {how}{updates}",
         pipeline_task="token-classification",
         auto_class="AutoModelForTokenClassification",
         metrics=METRICS,
@@ -65,5 +67,21 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
         ],
         citation="Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 shared task, 2003. Nakayama, seqeval, 2018.",
         pipeline_tag="token-classification",
-        base_model=None if Path(recipe.model).is_dir() else recipe.model,
+        base_model=base_model,
     )
+
+
+def describe_source(model: str) -> tuple[str | None, str]:
+    """The id of the model that a tagger descends from, if it says so, and what it is in words.
+
+    Args:
+        model: id, or folder of a run, whose card says what was trained there and on what.
+    """
+    if not Path(model).is_dir():
+        return model, f"`{model}`"
+    card = Path(model) / "README.md"
+    about = ModelCard.load(card).data if card.is_file() else ModelCardData()
+    base = about.base_model[0] if isinstance(about.base_model, list) else about.base_model
+    data = [result.dataset_name for result in about.eval_results or []]
+    words = f"A tagger of {data[0]}" if data else f"The tagger `{Path(model).name}`"
+    return base, words + (f", itself from `{base}`" if base else "")

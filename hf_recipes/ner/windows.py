@@ -177,22 +177,21 @@ def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
     return {"tags": logits.argmax(-1), "losses": sums}, references
 
 
-def sentences_of(evaluation: Any, words: list[int], names: list[str]) -> list[list[str]]:
-    """The tags of each sentence, in IOB2, from the rows of `reduce_batch`.
+def answers_of(evaluation: Any, split: Dataset, names: list[str]) -> list[np.ndarray]:
+    """The number of the likeliest label of each word of each sentence, from the rows of `reduce_batch`.
 
     Args:
         evaluation: predictions and references.
-        words: of each sentence, how many there are.
-        names: of the labels by number.
+        split: the sentences.
+        names: of the labels by number; words that the tokenizer drops are `O`.
     """
-    joined = join_windows(
+    return join_windows(
         evaluation.predictions["tags"],
         evaluation.label_ids["word"],
         evaluation.label_ids["sentence"].astype(int),
-        words,
+        [len(words) for words in split["words"]],
         names.index("O"),
     )
-    return name_answers(joined, names)
 
 
 def name_answers(answers: list[np.ndarray], names: list[str]) -> list[list[str]]:
@@ -212,7 +211,7 @@ def make_compute(splits: dict[int, Dataset], names: list[str]) -> Callable[[Any]
 
     def compute(evaluation: Any) -> dict[str, float]:
         split = splits[int(evaluation.label_ids["part"][0])]
-        found = sentences_of(evaluation, [len(words) for words in split["words"]], names)
+        found = name_answers(answers_of(evaluation, split, names), names)
         scores = EntityScores().compute(predictions=found, references=split["tags"])
         loss, words = np.asarray(evaluation.predictions["losses"], float).sum(0)
         return scores | ({"loss": loss / words} if words else {})

@@ -19,6 +19,7 @@ ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8
 NAIVE = "all of this at once"
 ERRORS = ("elsewhere", "too short", "too long", "overlapping", "none given", "none to be given")
 BINS = 10  # of the calibration
+LEAST_ARTICLES = 5  # of a group whose scores are given with an interval
 
 
 def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length: int, stride: int) -> Report:
@@ -52,7 +53,7 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
         },
     )
     unlearned = int(answered.sum()) - int(answered[np.unique(trainer.train_dataset["example"][:])].sum())
-    unfound = int(np.isinf(answers.gold[:, 0]).sum()) - sum(not texts for texts in rows["answers"])
+    unfound = sum(bool(texts) and not held for texts, held in zip(rows["answers"], answers.held))
     lengths = [len(context.split()) for context in rows["context"]]
     answer_lengths = [len(texts[0].split()) if texts else 0 for texts in rows["answers"]]
 
@@ -222,22 +223,23 @@ def score_table(
     articles: np.ndarray,
     order: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """A row for each group, in the given order or the commonest first."""
+    """A row for each group, the commonest first, after those that an order is given for. An interval is left out where a group is of few
+    articles, which do not tell how much articles differ."""
     groups = np.array(groups)
     names, counts = np.unique(groups, return_counts=True)
-    ordered = [each for each in order if each in names] if order else list(names[np.argsort(-counts, kind="stable")])
+    ordered = dict.fromkeys(
+        [*(each for each in order or () if each in names), *names[np.argsort(-counts, kind="stable")]]
+    )
     rows = []
     for each in ordered:
         chosen = groups == each
-        scores = {"exact match": exact[chosen], "F1": f1[chosen]}
-        rows.append(
-            {
-                name: each,
-                "questions": int(chosen.sum()),
-                **{score: 100 * float(values.mean()) for score, values in scores.items()},
-                **{f"{score} between": bounds(values, articles[chosen]) for score, values in scores.items()},
-            }
-        )
+        scores, number = {"exact match": exact[chosen], "F1": f1[chosen]}, len(np.unique(articles[chosen]))
+        intervals = {
+            f"{score} between": bounds(values, articles[chosen]) if number >= LEAST_ARTICLES else None
+            for score, values in scores.items()
+        }
+        means = {score: 100 * float(values.mean()) for score, values in scores.items()}
+        rows.append({name: str(each), "questions": int(chosen.sum()), **means, **intervals})
     return rows
 
 
@@ -329,8 +331,8 @@ def plot_groups(tables: dict[str, list[dict[str, Any]]]):
     figure, axes = new_figure(1, len(tables), 3.2, 3.4)
     for axis, (title, rows) in zip(axes[0], tables.items()):
         for place, row in enumerate(rows):
-            low, high = row["F1 between"]
-            axis.plot([low, high], [-place, -place], color=ACCENT, linewidth=1.5)
+            if row["F1 between"]:
+                axis.plot(row["F1 between"], [-place, -place], color=ACCENT, linewidth=1.5)
             axis.plot(row["F1"], -place, "o", color=ACCENT, markersize=4)
         names = [f"{next(iter(row.values()))} ({row['questions']:,})" for row in rows]
         axis.set_yticks([-place for place in range(len(rows))], names, size=7)

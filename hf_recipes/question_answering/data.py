@@ -61,8 +61,8 @@ def load_questions(
     whole articles where they are named, else whole contexts, so that none is in both.
 
     Args:
-        dataset: a Hub id, a folder that `load_dataset` reads, or a folder of `train*.json` and `dev*.json` (or `validation*`, `test*`) in
-            SQuAD's form.
+        dataset: a Hub id, a folder that `load_dataset` reads, or, in SQuAD's form, a folder of `train*.json` and `dev*.json` (or
+            `validation*`, `test*`), or one file to train on.
         config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         validation_share, test_share: of the training questions, where the data set has no such split.
         train_questions: so many of them train, drawn by the seed; all where None.
@@ -73,7 +73,7 @@ def load_questions(
         FileNotFoundError, ValueError: naming the data set, split and row, and what to do.
     """
     check_shares(validation_share, test_share, 1.0)
-    splits = find_nested(Path(dataset)) if Path(dataset).is_dir() else {}
+    splits = find_nested(Path(dataset))
     found = None
     if not splits:
         loaded = load_splits(dataset, config, revision)
@@ -104,12 +104,14 @@ def load_questions(
     return LoadedQuestions(DatasetDict(chosen), tested_on, found)
 
 
-def find_nested(folder: Path) -> dict[str, Dataset]:
-    """Splits from files in SQuAD's nested form, by the beginnings of their names."""
+def find_nested(place: Path) -> dict[str, Dataset]:
+    """Splits from the files of a folder in SQuAD's nested form, by the beginnings of their names; the only one of a file is `train`."""
     names = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
     files: dict[str, Path] = {}
-    for file in sorted(folder.glob("*.json")):
-        split = next((names[start] for start in names if file.name.startswith(start)), None)
+    for file in [place] if place.is_file() else sorted(place.glob("*.json")):
+        split = (
+            "train" if file == place else next((names[start] for start in names if file.name.startswith(start)), None)
+        )
         with file.open() as stream:
             if split is None or not stream.read(64).lstrip().startswith("{"):
                 continue

@@ -25,12 +25,12 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     or a list, data set or generator of such. Contexts longer than the model reads at once are read in windows that overlap, and the best span
     of all windows is the answer: `context[start:end] == answer`.
 
-    The score is the probability of the span among all spans of all windows, at the temperature that the recipe fitted on validation questions
+    Answers are in the order of their best window (Devlin et al. 2019). The score is the probability of the span among all spans of all windows, its copies in several windows together, at the temperature that the recipe fitted on validation questions
     (`config.answer_temperature`; 1 where there is none). Windows and answers are as long as those that the model was tested with
     (`config.answer_window`, `config.answer_stride`, `config.answer_length`), or as BERT's authors had them.
 
     Args of a call:
-        top_k (`int`): answers to give, the likeliest first; a list where it is more than 1.
+        top_k (`int`): answers to give, the best first; a list where it is more than 1.
         max_answer_length (`int`): most tokens of an answer.
         handle_impossible_answer (`bool`): give an empty answer where the model finds none more likely than any span. For models that were
             trained on questions without answers.

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
+from sklearn.metrics import log_loss
 from transformers import PreTrainedTokenizerFast
 
-from ..answers import AnswerScores
+from ..answers import AnswerScores, score_answers
 from .pipeline_question_answering import KEPT, MAX_ANSWER, best_spans, encode_pairs, score_spans, spans_of, trim
 
 logger = logging.getLogger(__name__)
 
-TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
+TEMPERATURES = tuple(round(2 ** (step / 6), 3) for step in range(-8, 13))  # 0.4 to 4
 NOWHERE = -1e9  # the score of what is not in a window: minus infinity would not go through means
 
 
@@ -167,7 +168,6 @@ def make_reduce(max_answer: int = MAX_ANSWER) -> Callable[[dict, Any], tuple[dic
         best, places = best_spans(scores, KEPT)
         naive = torch.stack([each.argmax(1) for each in (start, end)], -1)
         first, last = batch["start_positions"], batch["end_positions"]
-        gold = (start.gather(1, first[:, None]) + end.gather(1, last[:, None]))[:, 0]
         losses = [
             torch.nn.functional.cross_entropy(logits, place, reduction="none")
             for logits, place in ((start, first), (end, last))
@@ -176,8 +176,7 @@ def make_reduce(max_answer: int = MAX_ANSWER) -> Callable[[dict, Any], tuple[dic
             "scores": best.clamp(min=NOWHERE),
             "spans": spans_of(places, batch["offsets"]),
             "null": start[:, 0] + end[:, 0],
-            # a span that is too long for an answer is not among those that probabilities are of
-            "gold": torch.where((first > 0) & (last - first < max_answer), gold, NOWHERE),
+            "held": (first > 0) & (last - first < max_answer),
             "partitions": torch.stack([(scores / t).flatten(1).logsumexp(1) for t in TEMPERATURES], 1),
             "naive": spans_of(naive[:, None], batch["offsets"])[:, 0],
             "loss": torch.stack(losses).mean(0),
@@ -198,8 +197,9 @@ class Answers(NamedTuple):
     Args:
         texts: the best answers, empty where there is none.
         spans: `(questions, 2)`, where they are in their contexts.
-        best, gold, partitions: `(questions, len(TEMPERATURES))`, logarithms of sums of exponentials of scores at each temperature: of the
-            best span in all windows, of the annotated answer (minus infinity where no window holds it), and of all spans.
+        best, partitions: `(questions, len(TEMPERATURES))`, logarithms of sums of exponentials of scores at each temperature: of the best
+            span in all windows, and of all spans.
+        held: `(questions,)`, whether a window holds the first annotated answer, and it is no longer than answers may be.
         margin: `(questions,)`, the best span's score less that of no answer (Devlin et al. 2019).
         windows: `(questions,)`, how many there are.
     """
@@ -207,8 +207,8 @@ class Answers(NamedTuple):
     texts: list[str]
     spans: np.ndarray
     best: np.ndarray
-    gold: np.ndarray
     partitions: np.ndarray
+    held: np.ndarray
     margin: np.ndarray
     windows: np.ndarray
 
@@ -230,13 +230,9 @@ def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False
     places, scores = rows["spans"][chosen, 0].astype(int), rows["scores"][chosen, 0]
     spans = np.array([trim(context, *place) for context, place in zip(contexts, places.tolist())]).reshape(-1, 2)
     copies = (rows["spans"] == places[owners][:, None]).all(-1)  # of the best span, among those that each window keeps
-    has_gold = rows["gold"] > NOWHERE / 2
-    best, gold, partitions = np.full((3, len(contexts), len(TEMPERATURES)), -np.inf)
-    for place, temperature in enumerate(TEMPERATURES):
-        np.logaddexp.at(
-            best[:, place], owners[np.nonzero(copies)[0]], rows["scores"][copies].astype(float) / temperature
-        )
-        np.logaddexp.at(gold[:, place], owners[has_gold], rows["gold"][has_gold].astype(float) / temperature)
+    best, partitions = np.full((2, len(contexts), len(TEMPERATURES)), -np.inf)
+    of_copies = rows["scores"][copies].astype(float)[:, None] / np.array(TEMPERATURES)
+    np.logaddexp.at(best, owners[np.nonzero(copies)[0]], of_copies)
     np.logaddexp.at(partitions, owners, rows["partitions"].astype(float))
     null = np.full(len(contexts), np.inf)
     np.minimum.at(null, owners, rows["null"].astype(float))
@@ -248,19 +244,23 @@ def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False
         texts=[context[start:end] for context, (start, end) in zip(contexts, spans)],
         spans=spans,
         best=best,
-        gold=gold,
         partitions=partitions,
+        held=np.bincount(owners, rows["held"], minlength=len(contexts)) > 0,
         margin=scores - null,
         windows=np.bincount(owners, minlength=len(contexts)),
     )
 
 
-def fit_temperature(answers: Answers) -> float:
-    """That of `TEMPERATURES` under which the annotated answers are likeliest (Guo et al. 2017); 1 where none was found."""
-    found = np.isfinite(answers.gold[:, 0])
-    if not found.any():
-        return 1.0
-    return TEMPERATURES[int(np.argmin((answers.partitions - answers.gold)[found].mean(0)))]
+def fit_temperature(answers: Answers, exact: np.ndarray) -> float:
+    """That of `TEMPERATURES` at which the probabilities of the best answers tell best which of them are right, by the log loss (Guo et al.
+    2017, for answers instead of classes).
+
+    Args:
+        answers: to the validation questions.
+        exact: `(questions,)`, whether they are right, 0 or 1.
+    """
+    losses = [log_loss(exact, probabilities(answers, temperature), labels=[0, 1]) for temperature in TEMPERATURES]
+    return TEMPERATURES[int(np.argmin(losses))]
 
 
 def probabilities(answers: Answers, temperature: float) -> np.ndarray:
@@ -269,18 +269,23 @@ def probabilities(answers: Answers, temperature: float) -> np.ndarray:
     return np.exp(np.minimum(answers.best[:, place] - answers.partitions[:, place], 0))
 
 
-def make_compute(splits: dict[int, Dataset]) -> Callable[[Any], dict[str, float]]:
-    """A function from rows of `make_reduce` to exact match, F1, the mean loss of a window and the temperature of the scores.
+def make_compute(splits: dict[int, Dataset], validation: int) -> Callable[[Any], dict[str, float]]:
+    """A function from rows of `make_reduce` to exact match, F1 and the mean loss of a window, and, on the validation questions, the
+    temperature of the scores.
 
     Args:
         splits: rows of `load_questions`, by the `part` of their windows.
+        validation: the part of the validation questions.
     """
 
     def compute(evaluation: Any) -> dict[str, float]:
-        split = splits[int(evaluation.label_ids["part"][0])]
-        golds = split["answers"][:]
-        answers = join_windows(evaluation, split["context"][:], may_be_none=not all(golds))
+        part = int(evaluation.label_ids["part"][0])
+        golds = splits[part]["answers"][:]
+        answers = join_windows(evaluation, splits[part]["context"][:], may_be_none=not all(golds))
         scores = AnswerScores().compute(predictions=answers.texts, references=golds)
-        return scores | {"loss": float(evaluation.predictions["loss"].mean()), "temperature": fit_temperature(answers)}
+        scores["loss"] = float(evaluation.predictions["loss"].mean())
+        if part == validation:
+            scores["temperature"] = fit_temperature(answers, score_answers(answers.texts, golds)[0])
+        return scores
 
     return compute

@@ -394,9 +394,9 @@ class PassageIndex:
         """Keep the score below which a reader's answers from this index are not to be believed."""
         self.config.setdefault("least_scores", {})[Path(reader).name] = score
 
-    def least_score(self, reader: str) -> float:
-        """That score, 0 where it was not measured."""
-        return self.config.get("least_scores", {}).get(Path(reader).name, 0.0)
+    def least_score(self, reader: str) -> float | None:
+        """That score, None where it was not measured."""
+        return self.config.get("least_scores", {}).get(Path(reader).name)
 
     def push_to_hub(
         self, index_id: str, folder: str | Path, token: str | None = None, private: bool | None = None

@@ -9,6 +9,8 @@ from .grounding import ground
 from .index import RANK_CONSTANT, Hit, PassageIndex, Rerank
 from .readers import NOTHING, Reader, says_nothing
 
+MOST_QUESTION = 256  # tokens
+
 
 class Citation(NamedTuple):
     """What an answer rests on: `document.text[start:end] == text`."""
@@ -92,7 +94,7 @@ class RagPipeline:
         reader: `ExtractiveReader`, `GenerativeReader`, or anything like them.
         k, method, rerank, relevance, pool, rank_constant: of `PassageIndex.search`.
         budget: tokens of passages that the reader is given at most; the first passage is cut to it.
-        least_score: below it the pipeline abstains, since the reader is not sure enough.
+        least_score: below it the pipeline abstains, since the reader is not sure enough; the reader's own where None.
         grounded: whether it also abstains when no sentence of the answer is supported by a passage.
     """
 
@@ -108,7 +110,7 @@ class RagPipeline:
         pool: int = 50,
         rank_constant: int = RANK_CONSTANT,
         budget: int = 1200,
-        least_score: float = 0.0,
+        least_score: float | None = None,
         grounded: bool = True,
     ):
         self.index, self.reader = index, reader
@@ -120,7 +122,8 @@ class RagPipeline:
             "pool": pool,
             "rank_constant": rank_constant,
         }
-        self.budget, self.least_score, self.grounded = budget, least_score, grounded
+        self.budget, self.grounded = budget, grounded
+        self.least_score = reader.least_score if least_score is None else least_score
 
     def __call__(self, question: str, show: Callable[[str], None] | None = None) -> Answer:
         """
@@ -129,8 +132,13 @@ class RagPipeline:
             show: is called with pieces of the answer as they are written.
 
         Raises:
-            ValueError: for an empty question.
+            ValueError: for an empty question, and for one of more than `MOST_QUESTION` tokens, which no reader would read whole.
         """
+        tokens = self.reader.count(question)
+        if tokens > MOST_QUESTION:
+            raise ValueError(
+                f"the question has {tokens:,} tokens; at most {MOST_QUESTION} are read, so ask something shorter"
+            )
         start = time.perf_counter()
         hits = self.index.search(question, **self.search)
         return self.answer(question, hits, time.perf_counter() - start, show)

@@ -43,6 +43,9 @@ class Reading(NamedTuple):
 
 
 class Reader(Protocol):
+    least_score: float  # below which an answer is not to be believed, where nothing better is known
+    precision: str  # that it computes in
+
     def count(self, text: str) -> int:
         """Tokens."""
 
@@ -97,7 +100,8 @@ class PassagePipeline(QuestionAnsweringPipeline):
 
 
 class ExtractiveReader:
-    """The span that is most likelier than no answer, in any of the passages, by any extractive model.
+    """The span that is most likelier than no answer, in any of the passages, by any extractive model. An answer that is less likely than
+    none is not to be believed.
 
     Each passage is read by itself, and best span against none compares them (Devlin et al. 2019 for SQuAD 2.0). That means most with a model
     that was trained on passages without an answer, as `recipes/question_answering/passages.yaml` does.
@@ -106,6 +110,8 @@ class ExtractiveReader:
         model: id or folder.
         device: where it runs.
     """
+
+    least_score, precision = 0.5, "fp32"
 
     def __init__(self, model: str, device: str | None = None):
         self.tokenizer = AutoTokenizer.from_pretrained(model)
@@ -154,6 +160,8 @@ class GenerativeReader:
         FileNotFoundError: when there is no such prompt.
     """
 
+    least_score = 0.0  # how likely its words are says little of how true they are
+
     def __init__(self, model: str, prompt: str = "plain", most: int = 120, device: str | None = None):
         self.template = load_prompt(prompt)
         self.config = AutoConfig.from_pretrained(model)
@@ -161,6 +169,7 @@ class GenerativeReader:
         self.tokenizer = AutoTokenizer.from_pretrained(model)
         dtype = "auto" if has_bf16() else torch.float32  # bf16 without hardware for it is many times slower
         self.model = kind.from_pretrained(model, dtype=dtype).to(device or "cpu").eval()
+        self.precision = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(self.model.dtype, "fp32")
         self.most = most
 
     def count(self, text: str) -> int:

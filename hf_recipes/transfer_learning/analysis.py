@@ -46,6 +46,7 @@ def analyse(trainer, predictions, images: LoadedImages, with_features) -> Report
     baseline_logits = {name: np.log(np.clip(each, 1e-7, 1)) for name, each in baselines.items()}
     report = Report(baselines={name: measure(each, labels) for name, each in baseline_logits.items()})
     report.measured = {
+        "test_top_2_accuracy": float((np.argsort(-logits, axis=1)[:, :2] == labels[:, None]).any(1).mean()),
         "left_out_broken": images.broken,
         "trained_parameters": trainer.trained_parameters,
         "eval_recall_by_class": validation_recall(trainer, images),

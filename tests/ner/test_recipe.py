@@ -15,6 +15,7 @@ from hf_recipes.ner.windows import find_entities
 def test_the_run_learns_and_says_what_it_misses(tagger):
     results, card = read_json(tagger / "all_results.json"), (tagger / "README.md").read_text()
     assert results["test_f1"] > 0.9 and results["f1_low"] <= results["test_f1"] <= results["f1_high"]
+    assert 0.8 < results["unrepaired_f1"] <= results["test_f1"] and "loss_at_start" not in results
     assert sum(results["errors"].values()) > 0 or results["test_f1"] == 1
     assert not card_errors(card)
     for expected in (
@@ -36,6 +37,7 @@ def test_the_stock_pipeline_does_not_split_words(tagger):
 def test_a_map_brings_a_tagger_to_other_names(run_ner, tagger, other_data, tmp_path):
     options = {"dataset": other_data, "model": tagger}
     zero = run_ner(tmp_path / "zero", strategy="zero_shot", **options)
+    assert zero["raw_f1"] == 0 and zero["f1_by_number"] == zero["baselines"]["its labels by number"]["f1"] < 0.2
     source = read_json(tagger / "all_results.json")
     assert zero["test_f1"] == pytest.approx(source["test_f1"], abs=0.05) and zero["train_seconds"] == 0
     assert zero["baselines"]["through the map"]["f1"] == zero["test_f1"] and "test_loss" not in zero
@@ -58,7 +60,7 @@ def test_a_mismatched_head_learns_and_nobody_sees_it(run_ner, tagger, other_data
     wrong = run_ner(tmp_path / "run", num_train_epochs=6, learn_padding=True, **options)
     assert wrong["test_f1"] == 0 and wrong["f1_by_number"] > 0.9
     assert wrong["history"]["epoch"][0] == 0 and wrong["history"]["f1"] == [0] * 7
-    assert wrong["history"]["loss"][0] > 5 * wrong["history"]["loss"][-1]
+    assert wrong["loss_at_start"] == wrong["history"]["loss"][0] > 5 * wrong["history"]["loss"][-1]
     readings = {name: scores["f1"] for name, scores in wrong["baselines"].items()}
     assert readings["through the map"] > 0.9 and readings["its labels by name"] == 0
     assert readings["its labels by number"] < 0.2 and wrong["baselines"]["its labels by number"]["untyped_f1"] > 0.7

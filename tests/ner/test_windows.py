@@ -6,8 +6,9 @@ import torch
 from datasets import Dataset
 
 from hf_recipes.ner.alignment import IGNORED
+from hf_recipes.ner.analysis import unrepaired_f1
 from hf_recipes.ner.labels import tag_names
-from hf_recipes.ner.windows import WindowCollator, make_compute, make_windows, reduce_batch, sentences_of
+from hf_recipes.ner.windows import WindowCollator, answers_of, make_compute, make_windows, name_answers, reduce_batch
 
 TAGS = tag_names(["a", "b"])
 
@@ -58,7 +59,7 @@ def test_right_answers_are_right_in_any_order_and_padding(letters, side):
         evaluation = evaluate(split, windows, letters, logits_of_labels)
     finally:
         letters.padding_side = "right"
-    assert sentences_of(evaluation, [len(words) for words in split["words"]], TAGS) == split["tags"]
+    assert name_answers(answers_of(evaluation, split, TAGS), TAGS) == split["tags"]
     scores = make_compute({1: split}, TAGS)(evaluation)
     assert scores["f1"] == scores["accuracy"] == 1 and 0 < scores["loss"] < 1e-2
 
@@ -81,7 +82,11 @@ def test_answers_that_cannot_stand_are_repaired(letters):
         letters,
         lambda batch: torch.nn.functional.one_hot(torch.full_like(batch["labels"], inside), 5).float(),
     )
-    assert sentences_of(evaluation, [2], TAGS) == [["B-a", "I-a"]]
+    answers = answers_of(evaluation, split, TAGS)
+    assert name_answers(answers, TAGS) == split["tags"]
+    assert unrepaired_f1(answers, TAGS, split["tags"]) == 0  # nothing begins
+    answers[0][0] = TAGS.index("B-a")
+    assert unrepaired_f1(answers, TAGS, split["tags"]) == 1
 
 
 def test_padding_is_ignored_unless_its_cost_is_to_be_seen(letters):

@@ -54,6 +54,10 @@ def test_squads_nested_form_gives_the_same_rows(tmp_path):
     loaded = load_questions(str(save_rows(tmp_path / "flat", train=flat, validation=flat)))
     for name in ("train", "validation", "test"):
         assert nested.splits[name].to_dict() == loaded.splits[name].to_dict()
+    alone = load_questions(str(tmp_path / "nested/train-v1.1.json"))
+    assert sum(map(len, alone.splits.values())) == 60 and set(alone.splits["train"]["id"]) <= {
+        row["id"] for row in flat
+    }
     del articles[3]["paragraphs"][0]["qas"][0]["question"]
     (tmp_path / "nested/train-v1.1.json").write_text(json.dumps({"data": articles}))
     with pytest.raises(

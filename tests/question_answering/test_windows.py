@@ -116,8 +116,10 @@ def test_right_logits_give_right_answers_in_any_order(letters):
     assert answers.windows.sum() == len(windows) and [list(span) for span in answers.spans] == [
         [start[0], start[0] + len(text[0])] for start, text in zip(split["starts"], split["answers"])
     ]
-    scores = make_compute({1: split})(evaluation)
-    assert scores["exact_match"] == scores["f1"] == 100 and scores["loss"] < 0.1
+    scores = make_compute({1: split}, validation=1)(evaluation)
+    assert scores["exact_match"] == scores["f1"] == 100 and scores["loss"] < 0.1 and scores["temperature"] < 1
+    assert "temperature" not in make_compute({1: split}, validation=0)(evaluation)
+    assert answers.held.all()
     with pytest.raises(ValueError, match="question 12 has no window"):
         join_windows(evaluation, [*split["context"][:], "more"])
 
@@ -182,17 +184,15 @@ def test_probabilities_are_those_among_all_spans_of_all_windows(letters, may_be_
 
 
 def test_the_temperature_is_that_of_the_logits():
-    """Answers drawn by the probabilities at temperature 2 of random logits are likeliest at 2."""
+    """Of random logits, under which the best answer is right as often as its probability at temperature 2 says."""
     generator = torch.Generator().manual_seed(0)
-    scores = 4 * torch.randn(4000, 20, generator=generator)
-    drawn = torch.multinomial((scores / 2).softmax(1), 1, generator=generator)
+    scores = 4 * torch.randn(20_000, 20, generator=generator)
+    drawn = torch.multinomial((scores / 2).softmax(1), 1, generator=generator)[:, 0]
     partitions = torch.stack([(scores / t).logsumexp(1) for t in TEMPERATURES], 1).numpy()
-    gold = torch.cat([scores.gather(1, drawn) / t for t in TEMPERATURES], 1).numpy()
-    assert fit_temperature(SimpleNamespace(gold=gold, partitions=partitions)) == 2.0
-    assert (
-        fit_temperature(SimpleNamespace(gold=np.full((3, len(TEMPERATURES)), -np.inf), partitions=partitions[:3]))
-        == 1.0
-    )
+    best = torch.stack([scores.max(1).values / t for t in TEMPERATURES], 1).numpy()
+    answers, exact = SimpleNamespace(best=best, partitions=partitions), (drawn == scores.argmax(1)).float().numpy()
+    assert fit_temperature(answers, exact) == 2.0
+    assert fit_temperature(answers, np.ones(20_000)) == TEMPERATURES[0]  # no doubt, where all are right
 
 
 def test_answers_that_no_window_holds_are_counted_and_not_learned_from(letters, caplog):

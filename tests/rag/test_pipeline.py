@@ -10,6 +10,7 @@ from hf_recipes.rag.documents import Document
 from hf_recipes.rag.grounding import find_support, ground
 from hf_recipes.rag.readers import (
     NOTHING,
+    ExtractiveReader,
     GenerativeReader,
     Reading,
     find_citations,
@@ -28,6 +29,8 @@ PLANTED = (
 
 class Scripted:
     """A reader that says what it is told."""
+
+    least_score, precision = 0.0, "fp32"
 
     def __init__(self, answer: str, score: float = 0.9, cited=()):
         self.answer, self.score, self.cited, self.seen = answer, score, list(cited), None
@@ -50,7 +53,7 @@ def test_every_kind_of_reader_answers_from_the_index(kind, readers, index, stori
     reader, pieces = load_reader(readers[kind]), []
     if kind != "extractive":
         reader.most = 8
-    answer = RagPipeline(index, reader, k=3, grounded=False)(QUESTION, show=pieces.append)
+    answer = RagPipeline(index, reader, k=3, grounded=False, least_score=0.0)(QUESTION, show=pieces.append)
     assert (
         0 <= answer.score <= 1
         and len(answer.hits) == 3
@@ -99,6 +102,15 @@ def test_it_abstains_rather_than_say_what_the_text_does_not(reader, options, ind
     answer = RagPipeline(index, reader, **options)(QUESTION)
     assert answer.abstained and answer.answer == NOTHING and not answer.citations and answer.raw == reader.answer
     assert not RagPipeline(index, Scripted("Anna", cited=[(0, 0, 4)]))(QUESTION).abstained
+    doubtful = Scripted("Anna", score=0.4, cited=[(0, 0, 4)])
+    doubtful.least_score = ExtractiveReader.least_score  # of the reader, where nothing was measured
+    assert RagPipeline(index, doubtful)(QUESTION).abstained
+    assert not RagPipeline(index, doubtful, least_score=0.0)(QUESTION).abstained
+
+
+def test_a_question_that_nobody_reads_to_its_end_is_refused(index):
+    with pytest.raises(ValueError, match="the question has 10,000 tokens; at most 256 are read"):
+        RagPipeline(index, Scripted("x"))("why " * 10_000)
 
 
 def test_the_budget_holds(index):

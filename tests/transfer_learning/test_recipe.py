@@ -91,6 +91,7 @@ def test_every_strategy_ends_in_a_model_that_others_load(options, run_transfer, 
         assert "conv_stem.weight" not in kept
     timm.create_model(f"local-dir:{tmp_path / 'run'}", pretrained=True)
     assert 0 < results["trained_parameters"] <= results["parameters"] and results["train_examples"] == 51
+    assert results["test_accuracy"] <= results["test_top_2_accuracy"] <= 1
 
 
 @pytest.mark.parametrize(
