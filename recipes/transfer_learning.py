@@ -36,7 +36,7 @@ from hf_recipes.transfer_learning.strategies import Patience, Unfreezing, parame
 from hf_recipes.transfer_learning.trainer import ProbeTrainer, TransferTrainer, balanced_weights, make_loss
 
 FITTED = 300  # training images that show at each validation how much better the network does on what it has seen
-Pipeline = Literal["none", "light", "randaugment", "strong"]
+Pipeline = Literal["none", "mirrors", "light", "randaugment", "strong"]
 
 
 @dataclass

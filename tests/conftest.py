@@ -106,6 +106,26 @@ def run_tiny_recipe(task: str, tiny: dict, folder: Path, **changes):
     return run_recipe(load_recipe(task), **tiny | {"output_dir": folder} | changes)
 
 
+@pytest.fixture
+def no_report(monkeypatch):
+    """`no_report(task)` leaves the analysis out of the task's runs, which takes longer than their training."""
+    from hf_recipes.model_card import Report
+
+    return lambda task: monkeypatch.setattr(load_recipe(task), "analyse", lambda *args, **kwargs: Report())
+
+
+@pytest.fixture
+def made_trainers(monkeypatch):
+    """`made_trainers(task)` is a list in which the task's recipe puts the trainers that it makes, and goes no further."""
+
+    def catch(task: str) -> list:
+        trainers = []
+        monkeypatch.setattr(load_recipe(task), "run", lambda trainer, *args, **kwargs: trainers.append(trainer) or {})
+        return trainers
+
+    return catch
+
+
 def go_back(whole: Path, part: Path, step: int) -> None:
     """A copy of a finished run as it was when it was killed after a checkpoint: without what came later."""
     shutil.copytree(whole, part)

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from conftest import ROOT, TINY, load_recipe, make_parser
 
-from hf_recipes import study
+from hf_recipes import cli, study
 from hf_recipes.study import Section, Study, copy_card, load_study, run_study
 from hf_recipes.study_figures import plot_section
-from hf_recipes.study_page import comparison_rows, mean_and_deviation, write_page
+from hf_recipes.study_page import comparison_rows, mean_and_deviation, section_rows, write_page
 
 STUDIES = sorted((ROOT / "recipes").glob("*/study_*.yaml"))
 
@@ -71,6 +71,19 @@ def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, cap
     with pytest.raises(AssertionError, match="run again"):
         run_study(small_study, passed_on=passed_on)
     assert load_study(small_study).results("tiny") == []
+
+
+def test_a_page_alone_runs_nothing(small_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "run_variant", lambda *args: pytest.fail("a run was started"))
+    assert cli.main(["study", str(small_study), "--page-only"]) == 0
+
+
+def test_columns_without_a_value_are_left_out(small_study):
+    loaded = load_study(small_study)
+    loaded.metrics["never_measured"] = "never measured"
+    run = {"seed": 0, "results": {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0}}
+    (row,) = section_rows(loaded, Section("One", ["tiny"]), {"tiny": [run]})
+    assert row == {"variant": "tiny", "runs": 1, "test MAE": "1", "validation MAE": "2", "minutes": "1"}
 
 
 def test_a_copied_card_says_that_it_is_one(tmp_path):

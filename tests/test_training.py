@@ -10,9 +10,11 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, TINY, options, run_python
+from huggingface_hub import ModelCard
 
-from hf_recipes import training
+from hf_recipes import CellCounter, CellCounterImageProcessor, training
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
+from hf_recipes.cell_counting.data import CellCollator, load_cells
 from hf_recipes.checkpoints import last_whole_checkpoint, write_json
 from hf_recipes.processes import run_file
 from hf_recipes.run import run_settings, write_recipe
@@ -81,7 +83,8 @@ def test_a_checkpoint_is_whole_only_with_all_its_files(tmp_path, caplog):
     assert last_whole_checkpoint(tmp_path) is None
 
 
-def test_a_full_disk_loses_nothing(run_tiny, finished_run, tmp_path, monkeypatch):
+def test_a_full_disk_loses_nothing(run_tiny, finished_run, no_report, tmp_path, monkeypatch):
+    no_report("cell_counting")
     save = training.Trainer._save_optimizer_and_scheduler
 
     def full(self, output_dir):
@@ -130,6 +133,30 @@ def test_the_average_is_what_is_saved(finished_run):
     assert torch.equal(final[name], average[name]) and not torch.equal(average[name], trained[name])
 
 
+def test_the_average_forgets_the_start_and_then_decays_as_asked():
+    model = torch.nn.Linear(1, 1)
+    trainer = SimpleNamespace(
+        model=model, average=None, args=SimpleNamespace(weight_average=0.9), state=SimpleNamespace(global_step=0)
+    )
+    for step, value in ((1, 1.0), (2, 3.0), (300, 7.0)):
+        torch.nn.init.constant_(model.weight, value)
+        trainer.state.global_step = step
+        training.RecipeTrainer.update_average(trainer)
+    early = 3 / 12 * 1 + 9 / 12 * 3  # (1 + steps) / (10 + steps) is less than what is asked
+    assert trainer.average["weight"].item() == pytest.approx(0.9 * early + 0.1 * 7)
+
+
+def test_validation_is_of_what_is_saved(finished_run, pairs):
+    """Of the averaged weights, and not of those that are trained."""
+    processor = CellCounterImageProcessor.from_pretrained(finished_run)
+    rows = load_cells(str(pairs), processor, validation_size=3, test_size=5, seed=3)["validation"]
+    batch = CellCollator(processor)(list(rows))
+    with torch.no_grad():
+        counts = CellCounter.from_pretrained(finished_run).eval()(batch["pixel_values"]).counts
+    error = (counts - batch["labels"].sum((1, 2))).abs().mean().item()
+    assert error == pytest.approx(results(finished_run)["eval_mae"], abs=1e-3)
+
+
 def test_augmentation_is_seeded_by_seed_step_and_process():
     def draw(seed=1, process=0, step=5, calls=1):
         trainer = SimpleNamespace(
@@ -145,7 +172,8 @@ def test_augmentation_is_seeded_by_seed_step_and_process():
     assert len({draw(), draw(seed=2), draw(process=1), draw(step=6), draw(calls=2)}) == 5
 
 
-def test_a_finished_training_is_not_trained_further_when_its_test_was_cut(run_tiny, tmp_path):
+def test_a_finished_training_is_not_trained_further_when_its_test_was_cut(run_tiny, no_report, tmp_path):
+    no_report("cell_counting")
     options = {"max_steps": 5, "save_strategy": "steps", "save_steps": 5, "eval_strategy": "steps", "eval_steps": 5}
     before = run_tiny(tmp_path, **options)  # 4 steps are an epoch
     (tmp_path / "all_results.json").unlink()
@@ -154,7 +182,8 @@ def test_a_finished_training_is_not_trained_further_when_its_test_was_cut(run_ti
     assert {key: after[key] for key in FINAL} == {key: before[key] for key in FINAL}
 
 
-def test_batch_norm_is_frozen_after_its_share_of_the_steps(run_tiny, tmp_path, monkeypatch):
+def test_batch_norm_is_frozen_after_its_share_of_the_steps(run_tiny, no_report, tmp_path, monkeypatch):
+    no_report("cell_counting")
     seen, step = [], training.Trainer.compute_loss
 
     def spy(self, model, *args, **kwargs):
@@ -214,6 +243,26 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
         ({"dataset": "."}, "path/to/cells"),
     ],
 )
+def test_the_card_publishes_the_test(finished_run):
+    data, found = ModelCard.load(finished_run / "README.md").data, results(finished_run)
+    published = {each.metric_type: each.metric_value for each in data.eval_results}
+    assert published and published == pytest.approx({name: found[f"test_{name}"] for name in published})
+    assert found["test_mae"] != pytest.approx(found["eval_mae"], rel=1e-3)
+
+
+def test_a_run_in_bf16_is_tested_in_fp32(run_tiny, no_report, pairs, tmp_path):
+    no_report("cell_counting")
+    found = run_tiny(tmp_path, precision="bf16", num_train_epochs=1)
+    processor = CellCounterImageProcessor.from_pretrained(tmp_path)
+    batch = CellCollator(processor)(
+        list(load_cells(str(pairs), processor, validation_size=3, test_size=5, seed=3)["test"])
+    )
+    with torch.no_grad():
+        counts = CellCounter.from_pretrained(tmp_path).eval()(batch["pixel_values"]).counts
+    error = (counts - batch["labels"].sum((1, 2))).abs().mean().item()
+    assert found["precision"] == "bf16" and found["test_mae"] == pytest.approx(error, abs=1e-4)
+
+
 def test_the_published_recipe_names_what_anyone_can_get(tmp_path, options, kept):
     write_recipe(tmp_path / "recipe.yaml", options, "Cells", "https://example.org")
     assert yaml.safe_load((tmp_path / "recipe.yaml").read_text() or "{}").get("dataset") == kept
@@ -230,7 +279,8 @@ def test_what_decides_a_run_is_in_its_settings(tmp_path):
     assert settings(**best).keys() == best.keys()
 
 
-def test_accumulated_batches_train_as_one_and_every_test_image_counts(run_tiny, tmp_path, monkeypatch):
+def test_accumulated_batches_train_as_one_and_every_test_image_counts(run_tiny, no_report, tmp_path, monkeypatch):
+    no_report("cell_counting")
     tested, test = [], training.RecipeTrainer.test
 
     def spy(self, dataset):

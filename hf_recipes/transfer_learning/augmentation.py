@@ -14,6 +14,7 @@ from torch.nn import functional as F
 # arguments of timm's `create_transform`. Magnitudes end at 9: at 10 timm asks for 0 bits of colour, which Pillow refuses
 PIPELINES: dict[str, dict[str, Any]] = {
     "none": {},  # what the network sees when it is used
+    "mirrors": {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "hflip": 0.5, "color_jitter": None},
     "light": {"scale": (0.6, 1.0), "hflip": 0.5, "color_jitter": 0.1},
     "randaugment": {"scale": (0.5, 1.0), "hflip": 0.5, "auto_augment": "rand-m9-n2-mstd0.5-mmax9-inc1"},
     "strong": {"scale": (0.35, 1.0), "hflip": 0.5, "auto_augment": "rand-m9-n4-mstd0.5-mmax9-inc1"},

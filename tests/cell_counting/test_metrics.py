@@ -25,6 +25,7 @@ def test_counting_error_equals_sklearn():
     assert metrics["mae"] == pytest.approx(mean_absolute_error(truth, predicted))
     assert metrics["rmse"] == pytest.approx(np.sqrt(((truth - predicted) ** 2).mean()))
     assert metrics["r2"] == pytest.approx(r2_score(truth, predicted))
+    assert metrics["bias"] == pytest.approx((predicted - truth).mean())
     assert np.isnan(CountingError().compute(predictions=[1, 2], references=[3, 3])["r2"])
 
 

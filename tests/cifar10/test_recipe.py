@@ -1,5 +1,6 @@
 import json
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from transformers import pipeline
 from hf_recipes import CifarClassifier, cli
 from hf_recipes.checkpoints import read_json
 from hf_recipes.cifar10.analysis import count_flops, first_filters
-from hf_recipes.cifar10.metrics import ClassificationQuality
+from hf_recipes.cifar10.metrics import ClassificationQuality, compute_metrics
 from hf_recipes.classification import accuracy_by_class, confused_pairs, plot_confusion
 from hf_recipes.model_card import save_figure
+from hf_recipes.training import RecipeTrainer
 
 
 def test_the_run_learns_and_measures(classifier_run):
@@ -29,7 +31,8 @@ def test_the_run_learns_and_measures(classifier_run):
     assert "confusion_matrix.png" in {path.name for path in classifier_run.iterdir()}
 
 
-def test_test_time_augmentation_is_declared(run_shapes, tmp_path):
+def test_test_time_augmentation_is_declared(run_shapes, no_report, tmp_path):
+    no_report("cifar10")
     run_shapes(tmp_path, test_time_augmentation="flip", num_train_epochs=1, architecture="cnn", whitening=None)
     results, card = read_json(tmp_path / "all_results.json"), (tmp_path / "README.md").read_text()
     assert "test_accuracy_without_tta" in results
@@ -37,7 +40,8 @@ def test_test_time_augmentation_is_declared(run_shapes, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["fully_connected", "cnn"])
-def test_the_other_networks_learn_too(architecture, run_shapes, tmp_path):
+def test_the_other_networks_learn_too(architecture, run_shapes, no_report, tmp_path):
+    no_report("cifar10")
     changes = {"flip": "none", "translate": 0, "label_smoothing": 0.0, "mixup": 0.1, "noise": 0.1, "dropout": 0.1}
     whitening = 20 if architecture == "fully_connected" else None
     changes |= {"architecture": architecture, "whitening": whitening, "widths": [16, 16], "muon_learning_rate": 0.0}
@@ -93,8 +97,17 @@ def test_filters_are_those_of_the_image_whatever_the_order_of_the_pixels():
     assert len(pictures[0]) == 6 and np.allclose(pictures[0], pictures[1], atol=1e-5)
 
 
-def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
+def test_a_training_may_begin_with_small_images(run_shapes, no_report, tmp_path, monkeypatch):
+    sides, compute_loss = [], RecipeTrainer.compute_loss
+
+    def spy(self, model, inputs, *args, **kwargs):
+        sides.append(inputs["pixel_values"].shape[-1])
+        return compute_loss(self, model, inputs, *args, **kwargs)
+
+    no_report("cifar10")
+    monkeypatch.setattr(RecipeTrainer, "compute_loss", spy)
     results = run_shapes(tmp_path / "fast", small_size=12, small_until=0.5, activation="relu", num_train_epochs=2)
+    assert sides == [12] * 5 + [16] * 5
     assert (
         results["test_accuracy"] > 0.3
         and CifarClassifier.from_pretrained(tmp_path / "fast").config.activation == "relu"
@@ -104,7 +117,8 @@ def test_a_training_may_begin_with_small_images(run_shapes, tmp_path):
             run_shapes(tmp_path / "other", small_size=12, **changes)
 
 
-def test_everything_may_train_in_the_end(run_shapes, tmp_path):
+def test_everything_may_train_in_the_end(run_shapes, no_report, tmp_path):
+    no_report("cifar10")
     with pytest.raises(ValueError, match="give --eval_strategy no"):
         run_shapes(tmp_path / "asked", train_on_validation=True)
     results = run_shapes(tmp_path / "run", train_on_validation=True, eval_strategy="no", num_train_epochs=1)
@@ -118,14 +132,36 @@ def test_a_batch_larger_than_the_data_is_an_error_and_no_model(run_shapes, tmp_p
     assert not (tmp_path / "all_results.json").exists()
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(run_shapes, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_shapes, no_report, tmp_path):
     """In the middle of an epoch, with all that depends on the progress: mirroring, the small size, Muon, the schedule."""
+    no_report("cifar10")
     options = {"small_size": 12, "small_until": 0.5, "num_train_epochs": 3, "weight_average": 0.9}
     options |= {"save_strategy": "steps", "save_steps": 3, "save_total_limit": 9}
     whole = run_shapes(tmp_path / "whole", **options)
     go_back(tmp_path / "whole", tmp_path / "part", 9)  # of 15 steps, 5 an epoch
     resumed = run_shapes(tmp_path / "part", **options)
     assert resumed["test_log_loss"] == pytest.approx(whole["test_log_loss"], abs=1e-5)
+
+
+def test_options_arrive_where_they_are_read(run_shapes, made_trainers, tmp_path):
+    trainers = made_trainers("cifar10")
+    options = {"architecture": "fully_connected", "widths": [8, 8], "whitening": None, "muon_learning_rate": 0.0}
+    options |= {"residual": True, "batch_norm": False, "dropout": 0.3, "pixel_permutation": 5, "train_fraction": 0.5}
+    run_shapes(tmp_path, flip="random", cutout=3, noise=0.2, mixup=0.4, **options)
+    (trainer,) = trainers
+    config, augment = trainer.model.config, trainer.augment
+    assert (config.residual, config.batch_norm, config.dropout, config.pixel_permutation) == (True, False, 0.3, 5)
+    assert (augment.flip, augment.cutout, augment.noise, augment.mixup) == ("random", 3, 0.2, 0.4)
+    assert augment in trainer.callback_handler.callbacks and len(trainer.train_dataset) < 30 < 51
+
+
+def test_accuracy_without_test_time_augmentation_is_that_of_the_plain_logits():
+    rows = SimpleNamespace(
+        predictions={"logits": np.eye(2)[[0, 0]], "plain_logits": np.eye(2)[[1, 0]]},
+        label_ids={"label": np.array([0, 0])},
+    )
+    found = compute_metrics(rows)
+    assert (found["accuracy"], found["accuracy_without_tta"]) == (1.0, 0.5)
 
 
 def test_metrics_are_those_of_scikit_learn():

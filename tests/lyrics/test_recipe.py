@@ -7,11 +7,14 @@ from conftest import go_back, hub_env, run_python
 from datasets import Dataset
 from hub import card_errors, running_hub
 from lyrics_rows import make_songs, save_songs
+from sklearn.svm import LinearSVC
 from transformers import pipeline
 
 from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
-from hf_recipes.lyrics.baselines import sentiments
+from hf_recipes.intervals import resample
+from hf_recipes.lyrics import analysis
+from hf_recipes.lyrics.baselines import say, sentiments
 from hf_recipes.lyrics.data import load_songs, most_parts
 from hf_recipes.lyrics.metrics import ClassScores, ValueScores
 from hf_recipes.lyrics.training import standardize
@@ -88,12 +91,16 @@ def test_an_encoder_is_fine_tuned(run_lyrics, encoder, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("sea", "wood", "town")
 
 
-def test_vectors_of_other_settings_are_not_taken(run_lyrics, tmp_path):
-    folder = tmp_path / "run"
+def test_vectors_of_other_settings_are_not_taken(run_lyrics, tmp_path, monkeypatch):
+    folder, groups = tmp_path / "run", []
+    monkeypatch.setattr(
+        analysis, "resample", lambda *args, **options: groups.append(options["groups"]) or resample(*args, **options)
+    )
     with pytest.raises(OSError, match="no_such_encoder"):
         run_lyrics(folder, sentence_encoder=tmp_path / "no_such_encoder", fine_tune_encoder=True, vector_epochs=1)
     before = WordVectors.from_pretrained(folder / "_word_vectors")
-    results = run_lyrics(folder, vector_epochs=2, vector_size=8, num_train_epochs=1)
+    results = run_lyrics(folder, vector_epochs=2, vector_size=8, num_train_epochs=1, baselines=False)
+    assert len(set(groups[0])) < len(groups[0]) / 2  # artists are drawn and not songs
     after = WordVectors.from_pretrained(folder / "_word_vectors")
     assert before.vectors.shape[1] == 16 and after.vectors.shape[1] == 8 and results["vocabulary"] == len(after.words)
 
@@ -145,6 +152,19 @@ def test_words_are_scaled_by_how_often_they_occur_where_single_words_are_read():
     assert np.allclose(weighted[1, 0], 1)  # the texts are at 1 and 3
 
 
+@pytest.mark.parametrize(("embeddings", "trained"), [("frozen", False), ("fine_tuned", True), ("random", True)])
+def test_vectors_are_trained_unless_they_are_frozen(embeddings, trained, run_lyrics, made_trainers, tmp_path):
+    trainers = made_trainers("lyrics")
+    run_lyrics(tmp_path, embeddings=embeddings, vector_epochs=1)
+    assert trainers[0].model.embeddings.weight.requires_grad is trained
+
+
+def test_two_classes_of_a_machine_without_probabilities_are_told_apart():
+    labels = [0, 1] * 20
+    songs = np.array(labels)[:, None] * 1.0
+    assert (say(LinearSVC().fit(songs, labels), songs, ["a", "b"]).argmax(1) == labels).all()
+
+
 def test_values_begin_at_their_mean(run_lyrics, encoder, songs, tmp_path, monkeypatch):
     from hf_recipes.pretrained import find_head
     from hf_recipes.training import RecipeTrainer
@@ -158,7 +178,7 @@ def test_values_begin_at_their_mean(run_lyrics, encoder, songs, tmp_path, monkey
     values = load_songs(str(songs), label_column="valence", seed=1).splits["train"]["label"][:]
     for number, options in enumerate(({}, {"sentence_encoder": encoder, "fine_tune_encoder": True})):
         with pytest.raises(InterruptedError):
-            run_lyrics(tmp_path / f"run{number}", label_column="valence", **options)
+            run_lyrics(tmp_path / f"run{number}", label_column="valence", vector_epochs=1, **options)
     assert begun == pytest.approx([np.mean(values)] * 2)
 
 
@@ -181,8 +201,10 @@ def test_a_tenth_validates_where_classes_are_large_enough(songs):
     assert most_parts(few, None) == min(10, len(set(few["group"])))
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(run_lyrics, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_lyrics, no_report, tmp_path):
+    no_report("lyrics")
     options = {
+        "vector_epochs": 5,
         "num_train_epochs": 2,
         "save_strategy": "steps",
         "save_steps": 8,

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
+from hf_recipes.ner.analysis import count_repeats
 from hf_recipes.ner.labels import Entity, tag_names, write_tags
 from hf_recipes.ner.metrics import (
     ERRORS,
@@ -91,6 +94,12 @@ def test_errors_by_hand():
         ("spurious", None, predicted[4]),
     ]
     assert count_errors([gold, []], [predicted, [Entity("a", 0, 1)]]) == dict(zip(ERRORS, (1, 1, 1, 1, 2)))
+
+
+def test_sentences_of_the_training_are_told_apart_from_new_ones():
+    splits = {"train": {"words": [["a"], ["b"]]}, "test": {"words": [["a"], ["c"], ["c", "a"]]}}
+    found = count_repeats(SimpleNamespace(splits=splits), np.array([[1, 1, 1], [0, 1, 1], [1, 1, 1]]))
+    assert found == {"repeated_sentences": 1, "f1_of_new_sentences": 0.5}
 
 
 def test_an_entity_is_in_one_error_only():

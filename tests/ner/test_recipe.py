@@ -2,7 +2,7 @@ import json
 
 import pytest
 import safetensors.torch
-from conftest import go_back
+from conftest import go_back, load_recipe
 from hub import card_errors
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
@@ -127,7 +127,20 @@ def test_words_keep_the_signs_inside_them(monkeypatch):
     assert words == ["Jean-Luc", "O'Brien", "(", "AT&T", ",", "U.S", ".", ")", "said", "-", "yes", "."]
 
 
-def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
+def test_options_arrive_where_they_are_read(run_ner, tagger, other_data, made_trainers, tmp_path, monkeypatch):
+    trainers, new = made_trainers("ner"), []
+    recipe = load_recipe("ner")
+    replace = recipe.replace_head
+    monkeypatch.setattr(recipe, "replace_head", lambda *args: new.append(args[3]) or replace(*args))
+    options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head"}
+    run_ner(tmp_path, new_types="fresh", label_all=True, **options)
+    run_ner(tmp_path, **options)
+    every, first = (sum(label >= 0 for row in each.train_dataset for label in row["labels"]) for each in trainers)
+    assert new == ["fresh", "related"] and every > first  # words of several tokens
+
+
+def test_predictions_suggest_the_map(run_ner, tagger, other_data, no_report, tmp_path):
+    no_report("ner")
     found = run_ner(tmp_path / "run", dataset=other_data, model=tagger, strategy="zero_shot", map="predictions")
     assert found["test_f1"] > 0.85
     table = tmp_path / "map.yaml"
@@ -136,7 +149,8 @@ def test_predictions_suggest_the_map(run_ner, tagger, other_data, tmp_path):
     assert turned["test_f1"] < 0.1 and turned["test_untyped_f1"] > 0.7
 
 
-def test_low_rank_updates_are_merged(run_ner, tagger, other_data, tmp_path):
+def test_low_rank_updates_are_merged(run_ner, tagger, other_data, no_report, tmp_path):
+    no_report("ner")
     options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head", "lora_rank": 4, "num_train_epochs": 1}
     assert run_ner(tmp_path / "run", **options)["test_f1"] > 0.9
     source = safetensors.torch.load_file(tagger / "model.safetensors")
@@ -148,7 +162,8 @@ def test_low_rank_updates_are_merged(run_ner, tagger, other_data, tmp_path):
     )
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(run_ner, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_ner, no_report, tmp_path):
+    no_report("ner")
     options = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 10, "save_total_limit": 9}
     whole = run_ner(tmp_path / "whole", **options)
     go_back(tmp_path / "whole", tmp_path / "part", 10)

@@ -1,11 +1,13 @@
 import json
+import shutil
 
+import numpy as np
 import pytest
 from conftest import go_back, hub_env, run_python
 from datasets import Dataset
 from hub import card_errors, running_hub
 from question_answering_rows import make_row, save_rows
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer, pipeline
+from transformers import AutoModel, AutoModelForQuestionAnswering, AutoTokenizer, pipeline
 
 from hf_recipes import QuestionAnsweringPipeline, cli
 from hf_recipes.checkpoints import read_json
@@ -92,8 +94,9 @@ def test_bad_calls_are_named(answer, inputs, message):
         answer(**inputs)
 
 
-def test_no_answer_may_be_the_answer(run_reader, tmp_path):
+def test_no_answer_may_be_the_answer(run_reader, no_report, tmp_path):
     """As in SQuAD 2: half of the questions ask for what is not there."""
+    no_report("question_answering")
     nothing = {"text": [], "answer_start": []}
     rows = [
         make_row(n) if n % 2 else make_row(n) | {"context": "so often sang the . of and while", "answers": nothing}
@@ -122,9 +125,20 @@ def test_the_command_answers_from_a_file(reader, tmp_path, capsys):
     assert cli.main(words) == 1 and "no such file: textt.txt" in capsys.readouterr().err
 
 
-def test_fewer_layers_random_weights_and_low_rank_updates(run_reader, tmp_path):
-    short = run_reader(tmp_path / "short", layers=1, num_train_epochs=1)
+def test_questions_are_also_asked_of_wrong_contexts(run_reader, made_trainers, tmp_path):
+    trainers = made_trainers("question_answering")
+    for wrong in (0, 2):
+        run_reader(tmp_path, wrong_contexts=wrong)
+    plain, both = (np.array(each.train_dataset["start_positions"]) for each in trainers)
+    assert (plain > 0).all() and (both > 0).sum() == len(plain) and (both == 0).sum() == 2 * len(plain)
+
+
+def test_fewer_layers_random_weights_and_low_rank_updates(run_reader, encoder, no_report, tmp_path):
+    no_report("question_answering")
+    short = run_reader(tmp_path / "short", layers=1, num_train_epochs=1, learning_rate=0.0)
     model = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "short")
+    first = AutoModel.from_pretrained(encoder).encoder.layer[0].state_dict()  # the first layers are kept
+    assert all(value.equal(first[name]) for name, value in model.bert.encoder.layer[0].state_dict().items())
     assert len(model.bert.encoder.layer) == 1 and short["parameters"] == sum(
         each.numel() for each in model.parameters()
     )
@@ -142,7 +156,8 @@ def test_fewer_layers_random_weights_and_low_rank_updates(run_reader, tmp_path):
         run_reader(tmp_path / "none", max_length=600)
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(run_reader, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(run_reader, no_report, tmp_path):
+    no_report("question_answering")
     options = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 15, "save_total_limit": 9}
     whole = run_reader(tmp_path / "whole", **options)
     go_back(tmp_path / "whole", tmp_path / "part", 15)
@@ -150,8 +165,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(run_reader, tmp_path):
     assert resumed["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)
     # killed when the last step was saved and before it was evaluated
     last = whole["steps"]
-    options["save_steps"] = last
-    run_reader(tmp_path / "other", **options)
+    shutil.copytree(tmp_path / "whole", tmp_path / "other")
     before = read_json(tmp_path / "other/config.json")["answer_temperature"]
     for name in ("all_results.json", "model.safetensors"):
         (tmp_path / "other" / name).unlink()

@@ -7,7 +7,8 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from hf_recipes.question_answering.analysis import decoding_mistakes
+from hf_recipes.question_answering import sensitivity
+from hf_recipes.question_answering.analysis import bounds, calibration_error, decoding_mistakes, plain, score_table
 from hf_recipes.question_answering.data import FEATURES
 from hf_recipes.question_answering.pipeline_question_answering import best_spans, encode_pairs, score_spans, spans_of
 from hf_recipes.question_answering.windows import (
@@ -119,7 +120,7 @@ def test_right_logits_give_right_answers_in_any_order(letters):
     scores = make_compute({1: split}, validation=1)(evaluation)
     assert scores["exact_match"] == scores["f1"] == 100 and scores["loss"] < 0.1 and scores["temperature"] < 1
     assert "temperature" not in make_compute({1: split}, validation=0)(evaluation)
-    assert answers.held.all()
+    assert answers.held.all() and (answers.margin > 0).all()
     with pytest.raises(ValueError, match="question 12 has no window"):
         join_windows(evaluation, [*split["context"][:], "more"])
 
@@ -240,3 +241,33 @@ def test_offsets_are_characters_of_the_context(letters):
 def test_spans_beyond_a_window_have_no_place():
     offsets = torch.tensor([[[0, 0], [0, 2], [3, 5]]])
     assert spans_of(torch.tensor([[[1, 2], [2, 9]]]), offsets).tolist() == [[[0, 5], [3, 5]]]
+
+
+def test_the_margin_tells_contexts_that_answer_from_others(monkeypatch):
+    texts = ["Ann sang a song.", "Then Bea sang a song.", "Cem sang."]
+    rows = {"id": list("abc"), "title": [""] * 3, "question": ["Who sang a song?"] * 3, "context": texts}
+    rows |= {"answers": [["Ann"], ["Bea"], ["Cem"]], "starts": [[0], [5], [0]], "index": range(3)}
+    margins = {True: [1.0], False: [-1.0]}
+
+    def ask(trainer, asked, *sizes):
+        return SimpleNamespace(margin=np.concatenate([margins[bool(texts)] for texts in asked["answers"][:]]))
+
+    monkeypatch.setattr(sensitivity, "ask", ask)
+    found = sensitivity.notice_wrong_contexts(None, Dataset.from_dict(rows, features=FEATURES), 96, 8)
+    assert found == {"answerable_auroc": 1, "declined_right": 0, "declined_wrong": 1}
+
+
+def test_calibration_is_the_weighted_distance_of_score_and_share():
+    likely, right = np.array([0.85] * 10 + [0.25] * 5), np.array([1] * 6 + [0] * 9)
+    assert calibration_error(likely, right) == pytest.approx((10 * 0.25 + 5 * 0.25) / 15)
+    assert calibration_error(np.array([0.2] * 5), np.ones(5)) == pytest.approx(0.8)
+
+
+def test_intervals_draw_articles_and_groups_of_few_have_none():
+    values = np.repeat([0.0, 1.0], 50)
+    wide, narrow = (np.ptp(bounds(values, articles)) for articles in (np.repeat(range(4), 25), np.arange(100)))
+    assert wide > 3 * narrow
+    groups, articles = ["b"] * 60 + ["a"] * 39 + ["none"], np.repeat(range(20), 5)
+    rows = score_table("group", groups, values, values, articles, order=["a", "b"])
+    assert [(row["group"], row["questions"]) for row in rows] == [("a", 39), ("b", 60), ("none", 1)]
+    assert rows[0]["F1 between"] and rows[2]["F1 between"] is None and plain(rows)[2]["F1 between"] is None

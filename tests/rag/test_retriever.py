@@ -9,6 +9,8 @@ from rag_rows import THINGS, make_pairs, save_encoder
 from sentence_transformers import SentenceTransformer
 
 from hf_recipes.checkpoints import read_json
+from hf_recipes.intervals import resample
+from hf_recipes.rag import retriever_report
 from hf_recipes.rag.pairs import load_pairs
 from hf_recipes.rag.ranking import RankingTest, measure_ranks, rank_by, rank_by_vectors, rank_by_words
 from hf_recipes.rag.retriever import add_hard_negatives
@@ -67,7 +69,8 @@ def test_the_reported_numbers_are_those_of_the_saved_model(retriever_run, pairs)
 
 
 @pytest.mark.parametrize("kind", ["words", "lora", "negatives"])
-def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retriever_run, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retriever_run, no_report, tmp_path):
+    no_report("rag")
     options = dict.fromkeys(("save_strategy", "eval_strategy"), "steps") | {"save_steps": 4, "eval_steps": 4}
     options |= {"save_total_limit": 9, "num_train_epochs": 2}
     if kind == "lora":
@@ -93,9 +96,16 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(kind, run_retriever, retr
         assert not np.allclose(start.encode(["a lantern"]), first.encode(["a lantern"]), atol=1e-3)
 
 
-def test_a_start_is_tested_as_it_is(run_retriever, tmp_path):
+def test_a_start_is_tested_as_it_is(run_retriever, tmp_path, monkeypatch):
+    groups = []
+    monkeypatch.setattr(
+        retriever_report,
+        "resample",
+        lambda *args, **options: groups.append(options["groups"]) or resample(*args, **options),
+    )
     results = run_retriever(tmp_path, train=False)
     assert results["test_mrr"] == pytest.approx(results["baselines"]["before the training"]["mrr"], abs=1e-6)
+    assert groups and all(len(set(each)) < len(each) for each in groups)  # articles are drawn and not questions
     assert results["steps"] == 0 and "and no further" in (tmp_path / "README.md").read_text()
 
 

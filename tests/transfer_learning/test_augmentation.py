@@ -46,6 +46,18 @@ def test_without_augmentation_images_are_what_the_processor_makes():
     assert found["pixel_values"].allclose(expected, atol=1e-6) and found["labels"].equal(batch["labels"])
 
 
+def test_mirrors_are_all_that_mirrored_images_differ_by():
+    batch = make_batch(16)
+    whole = TimmWrapperImageProcessor(CONFIG)(batch["images"])["pixel_values"]
+    for upside_down, sides in ((False, [(), (3,)]), (True, [(), (2,), (3,), (2, 3)])):
+        found = Augmentation(CONFIG, 3, "mirrors", upside_down=upside_down)(batch, seeded())["pixel_values"]
+        seen = [
+            [side for side in sides if one.allclose(other.flip([n - 1 for n in side]), atol=1e-6)]
+            for one, other in zip(found, whole)
+        ]
+        assert all(len(each) == 1 for each in seen) and len({each[0] for each in seen}) == len(sides)
+
+
 def test_hard_classes_have_a_pipeline_of_their_own():
     batch = make_batch()
     expected = TimmWrapperImageProcessor(CONFIG)(batch["images"])["pixel_values"]

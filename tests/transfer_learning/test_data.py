@@ -3,10 +3,11 @@ import shutil
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from PIL import Image
 
 from hf_recipes.transfer_learning.data import load_images
-from hf_recipes.transfer_learning.draws import draw_by_class
+from hf_recipes.transfer_learning.draws import draw_by_class, draw_splits, repeat_rare_classes
 from hf_recipes.transfer_learning.duplicates import group_duplicates
 from hf_recipes.transfer_learning.inputs import as_pictures, as_seen, collate, to_pil
 
@@ -149,3 +150,18 @@ def test_rows_are_seen_as_the_processor_makes_them(folder):
     assert batch["pixel_values"].equal(expected) and batch["labels"].tolist() == split["label"][:2]
     pictures = collate([as_pictures(split)[row] for row in (0, 1)])
     assert pictures["images"][1].tobytes() == to_pil(split[1]).tobytes()
+
+
+def test_shares_are_of_all_images():
+    labels, names = np.repeat([0, 1], 500), ["a", "b"]
+    options = {"validation_share": 0.15, "test_share": 0.15, "train_fraction": 1.0, "seed": 0}
+    for redraw in (True, False):
+        origin = np.full(1000, "train")
+        rows, dropped = draw_splits(labels, np.arange(1000), origin, names, redraw=redraw, **options)
+        assert {name: len(each) for name, each in rows.items()} == {"train": 700, "validation": 150, "test": 150}
+        assert not dropped and len(np.unique(np.concatenate(list(rows.values())))) == 1000
+
+
+def test_rare_classes_are_repeated():
+    split = Dataset.from_dict({"label": [0] * 5 + [1] * 2})
+    assert np.bincount(repeat_rare_classes(split)["label"]).tolist() == [5, 5]

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from hf_recipes.intervals import interval, resample
+from hf_recipes.transfer_learning.analysis import describe_examples
 from hf_recipes.transfer_learning.metrics import UnbalancedClassification
 from hf_recipes.transfer_learning.trainer import balanced_weights, make_loss
 
@@ -30,6 +33,12 @@ def test_classes_without_an_image_do_not_count():
     logits = np.eye(3)[[0, 0, 1]] * 5
     metrics = UnbalancedClassification().compute(predictions=logits, references=[0, 0, 1])
     assert metrics["balanced_accuracy"] == metrics["macro_f1"] == 1
+
+
+def test_paired_scores_are_parts_of_the_balanced_accuracy():
+    images = SimpleNamespace(names=["a", "b"], splits={"test": {"split": ["train"] * 4, "index": [0, 1, 2, 3]}})
+    found = describe_examples(images, np.array([0, 0, 0, 1]), np.eye(2)[[0, 1, 1, 1]], {})
+    assert np.mean(found["scores"]["balanced_accuracy"]["model"]) == pytest.approx((1 / 3 + 1) / 2, abs=1e-4)
 
 
 def test_strata_are_drawn_as_often_as_there_are():
