@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,16 +13,29 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.hf_argparser import string_to_bool
+from transformers.utils.generic import strtobool
+
+# options of transformers that would break what recipes promise
+REFUSED = {
+    "resume_from_checkpoint": "a run goes on by itself, from the last whole checkpoint in its --output_dir",
+    "restore_callback_states_from_checkpoint": "what has a state that matters restores it by itself",
+    "save_only_model": "a run that is killed could not go on from such a checkpoint",
+    "bf16_full_eval": "models are tested in fp32",
+    "fp16_full_eval": "models are tested in fp32",
+}
 
 
-def has_bf16() -> bool:
+def has_bf16(on_processor: bool = False) -> bool:
     """Whether the accelerator, or without one the processor, multiplies bf16 in hardware.
 
     Without hardware support bf16 still runs, many times slower than fp32.
+
+    Args:
+        on_processor: ask the processor, also where there is an accelerator.
     """
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not on_processor:
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if torch.accelerator.is_available():
+    if torch.accelerator.is_available() and not on_processor:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
@@ -80,11 +94,21 @@ class RecipeTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         self.asked = non_defaults(self)  # before anything is resolved for this machine
-        if not torch.accelerator.is_available():
-            self.use_cpu = True  # bf16 on a processor needs it in the same call
-        if self.precision == "bf16" or (self.precision == "auto" and not self.fp16 and has_bf16()):
+        for name, why in REFUSED.items():
+            if getattr(self, name):
+                raise ValueError(f"--{name} is not taken: {why}")
+        if self.precision == "fp32" and (self.bf16 or self.fp16):
+            raise ValueError("--precision fp32 contradicts --bf16 or --fp16; give one of them")
+        check_ranges(self, {"weight_average": (0, 1), "freeze_batch_norm_at": (0, 1)})
+        # what `accelerate launch` was told of the processor holds for the tensors as well; and bf16 there needs it in the same call
+        if not torch.accelerator.is_available() or strtobool(os.environ.get("ACCELERATE_USE_CPU", "false")):
+            self.use_cpu = True
+        if self.precision == "bf16" or (self.precision == "auto" and not self.fp16 and has_bf16(self.use_cpu)):
             self.bf16 = True
         super().__post_init__()
+        # not what `accelerate config` once said, and no DataParallel, which multiplies the batch by the number of GPUs
+        self.mixed_precision = "no" if self.trained_precision == "fp32" else self.trained_precision
+        self._n_gpu = min(self.n_gpu, 1)
 
     @property
     def trained_precision(self) -> str:
@@ -178,10 +202,13 @@ class RecipeParser(HfArgumentParser):
             self.set_defaults(**self.read_config(Path(namespace.config)))
             namespace = self.parse_args(argv)
         values = vars(namespace)
-        return tuple(
-            dtype(**{f.name: values[f.name] for f in dataclasses.fields(dtype) if f.init})
-            for dtype in self.dataclass_types
-        )
+        try:
+            return tuple(
+                dtype(**{f.name: values[f.name] for f in dataclasses.fields(dtype) if f.init})
+                for dtype in self.dataclass_types
+            )
+        except ValueError as error:  # options that do not go together
+            self.error(" ".join(str(error).split()))
 
     def read_config(self, file: Path) -> dict[str, Any]:
         """The options in a YAML file, each checked as if it stood on the command line."""

@@ -15,14 +15,18 @@ MANIFEST_FILE = "complete.json"  # in a checkpoint: its files and their sizes, w
 
 def write_manifest(folder: Path) -> None:
     """Say that a checkpoint is whole: the sizes of all its files, written last."""
-    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
-    write_json(folder / MANIFEST_FILE, sizes)
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST_FILE)
+    write_json(folder / MANIFEST_FILE, {str(file.relative_to(folder)): file.stat().st_size for file in files})
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
     """The last checkpoint whose files are all there; a half-written one is named in a warning and left alone."""
-    checkpoints = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=lambda path: int(path.name.split("-")[-1]))
-    for checkpoint in reversed(checkpoints):
+    numbered = {}
+    for place in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        step = place.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
+        if step.isdecimal():  # and no copy that somebody made
+            numbered[int(step)] = place
+    for _, checkpoint in sorted(numbered.items(), reverse=True):
         sizes = read_json(checkpoint / MANIFEST_FILE)
         if sizes is not None and all(
             (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()

@@ -15,11 +15,14 @@ from PIL import Image
 from .loading import hub_revision
 
 if TYPE_CHECKING:
+    import torch
+
     from .arguments import DatasetArguments
     from .training import RecipeTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 UNNAMED = "YOUR_NAME/YOUR_MODEL"  # the model's id in a card until it is pushed
+BUILT_IN = ("synthetic", "")  # data sets that a recipe makes itself, and none
 LIBRARIES = ("transformers", "datasets", "accelerate", "torch", "numpy")
 
 
@@ -81,7 +84,7 @@ def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, s
         known: last part of a folder or id -> name, source and licence of data that the public knows by another name.
     """
     last = recipe.dataset.rstrip("/").split("/")[-1]
-    public = recipe.dataset.count("/") == 1 and not Path(recipe.dataset).exists()
+    public = recipe.dataset.count("/") <= 1 and not Path(recipe.dataset).exists() and last not in BUILT_IN
     public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
     name, url, license = known.get(last, (last, "its page on the Hub" if public else "private", "unknown"))
     return {
@@ -177,7 +180,7 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
         seconds=results.get("train_seconds", trainer.clock.seconds),
         precision=trainer.args.trained_precision,
         processes=trainer.args.world_size,
-        hardware=describe_hardware(trainer.args.device.type),
+        hardware=describe_hardware(trainer.args.device),
         versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     )
     part = folder / "README.md.tmp"
@@ -274,21 +277,17 @@ def format_cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 1e4 or value != value else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split()).replace("|", "\\|")
 
 
-def device_type() -> str:
-    """Of the accelerator, `cpu` without one."""
+def describe_hardware(device: "torch.device") -> str:
+    """What a process computes on."""
     import torch
 
-    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
-
-
-def describe_hardware(device: str) -> str:
-    import torch
-
-    if device == "cuda":
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    if device.type != "cpu":
+        return f"{device.type} ({name.strip()})"
     return f"{torch.get_num_threads()} CPU threads ({name.strip()})"

@@ -63,8 +63,8 @@ def check_weights(model: PreTrainedModel, missing: Iterable[str], source: str, h
         source: the id or folder.
         head_is_new: whether the head may be missing.
     """
-    head = f"{find_head(model)[0]}."
-    names = sorted(name for name in missing if not (head_is_new and name.startswith(head)))
+    head = f"{find_head(model)[0]}." if head_is_new else None
+    names = sorted(name for name in missing if head is None or not name.startswith(head))
     if names:
         raise ValueError(f"{source} has no weights for {', '.join(names[:4])}, which would start at random")
 

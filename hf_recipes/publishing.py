@@ -32,8 +32,9 @@ def with_retries(request: Callable[[], Any], doing: str) -> Any:
         except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
             status = http_status(error)
             if attempt == TRIES or (status is not None and status < 500 and status != 429):
+                rights = "; make a token that may write, or change --hub_model_id" if status == 403 else ""
                 raise RuntimeError(
-                    f"{doing} failed: {hub_problem(error)}. Nothing local is lost: start the same command again to retry"
+                    f"{doing} failed: {hub_problem(error)}{rights}. Nothing local is lost: start the same command again to retry"
                 ) from error
             logger.warning("%s failed (%s); trying again, %d of %d", doing, status or error, attempt, TRIES - 1)
             time.sleep(2**attempt)
@@ -111,9 +112,7 @@ def hub_problem(error: Exception) -> str:
     if status == 401:
         return f"the Hub does not know the token ({reason}); log in with `hf auth login` or set HF_TOKEN"
     if status == 403:
-        return (
-            f"the token has not the rights to write there ({reason}); make one that may write, or change --hub_model_id"
-        )
+        return f"the token has not the rights for that ({reason})"
     if status is None and isinstance(error, httpx.HTTPError):
         return f"the Hub cannot be reached, or the connection broke ({reason or type(error).__name__})"
     return reason

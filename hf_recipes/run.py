@@ -18,7 +18,7 @@ from accelerate import PartialState
 from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
 from .errors import explain
-from .model_card import Report, slug, write_card
+from .model_card import Report, describe_hardware, slug, write_card
 from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,8 @@ OUTWARD = (
     "trackio",
     "include_num",
     "save_total_limit",
-    "save_only_model",
     "save_on_each_node",
     "debug",
-    "resume_from_checkpoint",
     "dataloader_num_workers",
     "dataloader_pin_memory",
     "dataloader_persistent_workers",
@@ -50,6 +48,8 @@ OUTWARD = (
     "ddp_",
     "local_rank",
     "use_cpu",
+    "per_device_eval_batch_size",
+    "eval_accumulation_steps",
 )
 CHECKPOINTS = ("save_strategy", "save_steps")  # outward as well, unless the best checkpoint is the model
 
@@ -138,10 +138,11 @@ def launch(
 def use_all_processors(args: RecipeTrainingArguments) -> None:
     """Compute with a thread for each processor where `accelerate launch` has left one process a single thread.
 
-    It does so on a processor wherever neither its configuration nor OMP_NUM_THREADS says how many.
+    It does so on a processor wherever neither its configuration nor OMP_NUM_THREADS says how many; that OMP_NUM_THREADS says 1 cannot be told
+    from that.
     """
     launched = "ACCELERATE_MIXED_PRECISION" in os.environ  # set by `accelerate launch`
-    alone = args.world_size == 1 and not torch.accelerator.is_available()
+    alone = args.world_size == 1 and args.device.type == "cpu"
     if launched and alone and os.environ.get("OMP_NUM_THREADS") == "1":
         usable = getattr(os, "sched_getaffinity", None)
         torch.set_num_threads(len(usable(0)) if usable else os.cpu_count() or 1)
@@ -155,8 +156,9 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc, most = ctypes.CDLL(None), 2**31 - 1
-        libc.mallopt(MMAP_THRESHOLD, most)
-        libc.mallopt(TRIM_THRESHOLD, most)
+        # older versions take no more than half of a heap for a threshold
+        if libc.mallopt(MMAP_THRESHOLD, most) or libc.mallopt(MMAP_THRESHOLD, 2**25):
+            libc.mallopt(TRIM_THRESHOLD, most)
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
@@ -166,12 +168,21 @@ def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     options = {name: value for name, value in asked.items() if not name.startswith(outward)}
     options = json.loads(json.dumps(options, default=str))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
-    return {"options": options, "digest": digest}
+    return {"options": options, "digest": digest, "processes": args.world_size}
 
 
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """The output folder holds no run of other settings."""
-    before = read_json(folder / SETTINGS_FILE)
+    """The output folder holds no run of other settings, nor one that is not finished and was begun by another number of processes."""
+    before, results = read_json(folder / SETTINGS_FILE), read_json(folder / RESULTS_FILE)
+    if before is None and results is not None and results.get("settings") != settings["digest"]:
+        raise ValueError(f"{folder} holds a finished run of other settings; give another --output_dir")
+    if before is not None and before["digest"] == settings["digest"] and results is None:
+        then, now = before.get("processes", 1), settings["processes"]
+        if then != now:
+            raise ValueError(
+                f"{folder} holds a run that was begun by {then} processes and goes on with as many, and {now} were started; give another "
+                "--output_dir, or delete that folder to start anew"
+            )
     if before is not None and before["digest"] != settings["digest"]:
         then, now = before["options"], settings["options"]
         changed = [
@@ -188,7 +199,7 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
 def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """What a run measured, for `all_results.json`, the card and the study."""
     validation = [row for row in trainer.state.log_history if any(key.startswith("eval_") for key in row)]
-    chosen = chosen_step(trainer)
+    chosen = trainer.chosen_step
     row = next((row for row in reversed(validation) if row["step"] == chosen), {})
     return {
         "settings": settings["digest"],
@@ -200,6 +211,7 @@ def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[st
         "train_seconds": round(trainer.clock.seconds, 1),
         "precision": trainer.args.trained_precision,
         "processes": trainer.args.world_size,
+        "hardware": describe_hardware(trainer.args.device),
         **{
             key: value
             for key, value in row.items()
@@ -209,20 +221,17 @@ def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[st
     }
 
 
-def chosen_step(trainer: RecipeTrainer) -> int:
-    """The step whose weights were kept."""
-    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
-    return best or trainer.state.global_step
-
-
 def write_recipe(path: Path, options: dict[str, Any], dataset_name: str, dataset_url: str) -> None:
     """The YAML that makes this run again; folders and ids of this machine are replaced by what they are called."""
-    options = {
-        key: f"path/to/{Path(value).name}"
-        if key != "dataset" and isinstance(value, str) and Path(value).exists()
-        else value
-        for key, value in options.items()
-    }
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(each) for each in value]
+        # a plain word may be a folder here by chance
+        is_place = isinstance(value, str) and ("/" in value or os.sep in value) and Path(value).exists()
+        return f"path/to/{Path(value).name}" if is_place else value
+
+    options = {key: value if key == "dataset" else named(value) for key, value in options.items()}
     dataset = str(options.get("dataset", ""))
     if dataset and (dataset.startswith("local/") or Path(dataset).exists()):
         options = options | {"dataset": "path/to/" + slug(dataset_name)}

@@ -45,12 +45,13 @@ from typing import Any
 import yaml
 
 from .checkpoints import read_json, write_json
-from .model_card import describe_hardware, device_type, format_cell
+from .model_card import format_cell
 from .processes import run_file
 
 logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
+PLOTS = ("rows", "curve", "scatter", "changes", "history")
 SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
 COPY = "*A copy of the card of one run of the study; the weights are not here, and its last sections say how to train them.*"
 CARD_ONLY = (
@@ -145,6 +146,14 @@ def load_study(file: Path) -> Study:
         for name, options in entry["variants"].items():
             if options is not None:
                 options = {**entry.get("options", {}), **options}
+                if "config" not in options:
+                    raise ValueError(
+                        f"{file}: the variant {name} has no config, and its section has none in its options"
+                    )
+                if None in options.values():
+                    raise ValueError(f"{file}: an option of the variant {name} is null; leave it out for its default")
+                if name in variants:
+                    raise ValueError(f"{file}: two sections define the variant {name}; let one of them name it alone")
                 seeds = options.pop("seeds", entry.get("seeds", [0]))
                 variants[name] = Variant(name, Path(options.pop("config")), options, seeds)
         kept = {key: value for key, value in entry.items() if key not in ("seeds", "options")}
@@ -153,6 +162,11 @@ def load_study(file: Path) -> Study:
     for section in sections:
         if section.reference and section.reference not in section.variants:
             raise ValueError(f"{file}: the reference {section.reference} is no variant of {section.title!r}")
+        if section.plot not in PLOTS:
+            raise ValueError(f"{file}: the plot {section.plot!r} of {section.title!r} is none of {', '.join(PLOTS)}")
+        strangers = set(section.cards) - set(section.variants)
+        if strangers:
+            raise ValueError(f"{file}: the cards {', '.join(sorted(strangers))} are no variants of {section.title!r}")
     named += [[value.removeprefix(SOURCE)] for each in variants.values() for value in source_options(each).values()]
     missing = {name for names in named for name in names} - variants.keys()
     if missing:
@@ -261,18 +275,20 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
     for key, value in {**variant.options, **starts, "seed": seed, "output_dir": folder, "disable_tqdm": True}.items():
         words += [f"--{key}", *(value if isinstance(value, list) else [value])]
     log = folder / "log.txt"
-    if run_file(study.recipe, [*map(str, words), *passed_on], log):
-        lines = log.read_text().splitlines()
-        reason = next(
-            (line for line in reversed(lines) if line.startswith(("error:", "recipe", study.recipe.name))), ""
-        )
-        raise RuntimeError(f"{variant.name} with seed {seed} failed: {reason or 'see the log'} ({log})")
+    before = log.stat().st_size if log.exists() else 0  # of earlier tries
+    code = run_file(study.recipe, [*map(str, words), *passed_on], log)
+    if code:
+        lines = log.read_bytes()[before:].decode(errors="replace").splitlines()
+        starts = ("error:", "recipe", study.recipe.name)
+        reason = next((line for line in reversed(lines) if line.startswith(starts)), f"it ended with code {code}")
+        raise RuntimeError(f"{variant.name} with seed {seed} failed: {reason} ({log})")
+    results = json.loads((folder / "all_results.json").read_text())
     result = {
         "variant": variant.name,
         "seed": seed,
         "digest": variant.digest(seed),
-        "hardware": describe_hardware(device_type()),
-        "results": json.loads((folder / "all_results.json").read_text()),
+        "hardware": results.pop("hardware", "hardware unknown"),
+        "results": results,
     }
     for checkpoint in folder.glob("checkpoint-*"):  # studies have many runs, and a finished one needs none
         shutil.rmtree(checkpoint)

@@ -187,6 +187,8 @@ def baseline_means(section: Section, results: dict[str, list[dict]]) -> dict[str
 
 def plot_history(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
     """The headline on the validation split against the epoch, from the `history` of the results, a line per variant."""
+    if len(results) > len(PALETTE):
+        raise ValueError(f"{section.title!r} has {len(results)} variants; a figure has colours for {len(PALETTE)}")
     key, title = next(iter(study.metrics.items()))
     figure, axes = new_figure(1, 1, 5.5, 3.6)
     axis = axes[0, 0]

@@ -151,7 +151,7 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
 
 def mean_and_deviation(values: list[float | None]) -> str | None:
     """Such as 1.65 ± 0.12, with two digits of the sample standard deviation; None where a run has no value."""
-    if not values or None in values:  # of some runs only: not what the row promises
+    if not values or None in values or not np.isfinite(values).all():  # of some runs only: not what the row promises
         return None
     if len(set(values)) == 1:
         return format_cell(values[0])  # whole numbers stay whole

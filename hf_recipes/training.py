@@ -152,9 +152,10 @@ class RecipeTrainer(Trainer):
 
     def train(self, *args, **kwargs):
         batch = self.args.train_batch_size * self.args.world_size
-        if self.args.max_steps == 0 or (self.args.dataloader_drop_last and len(self.train_dataset) < batch):
+        nothing = self.args.max_steps == 0 or (self.args.max_steps < 0 and self.args.num_train_epochs <= 0)
+        if nothing or (self.args.dataloader_drop_last and len(self.train_dataset) < batch):
             raise ValueError(
-                f"the training would make no step: --max_steps is 0, or {len(self.train_dataset)} training examples are fewer "
+                f"the training would make no step: --max_steps or --num_train_epochs is 0, or {len(self.train_dataset)} training examples are fewer "
                 f"than a batch of {batch}; lower --per_device_train_batch_size"
             )
         output = super().train(*args, **kwargs)
@@ -164,6 +165,12 @@ class RecipeTrainer(Trainer):
         self.average = None
         merge_lora(self.model)  # what is saved is whole
         return output
+
+    @property
+    def chosen_step(self) -> int:
+        """The step whose weights are kept: the best one's, where it is asked for and its checkpoint is there, or the last."""
+        best_is_kept = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
+        return (self.state.best_global_step if best_is_kept else None) or self.state.global_step
 
     # -- average of the weights -------------------------------------------------------------------
     @torch.no_grad()

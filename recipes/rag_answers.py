@@ -16,6 +16,7 @@ from transformers import set_seed
 from hf_recipes import PassageIndex, RagPipeline
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
 from hf_recipes.checkpoints import read_json, write_json
+from hf_recipes.model_card import describe_hardware
 from hf_recipes.publishing import publish_folder
 from hf_recipes.rag.documents import load_documents
 from hf_recipes.rag.evaluation import answer_all, resident_megabytes, search_all
@@ -153,7 +154,8 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
         index.remember_least_score(recipe.reader, results["least_score"])
         index.save_pretrained(folder)
     write_page(index, make_report(measured, document, results, memory), results, folder)
-    return results | {"precision": reader.precision if reader else "fp32"}
+    precision = reader.precision if reader else "fp32"
+    return results | {"precision": precision, "hardware": describe_hardware(args.device)}
 
 
 if __name__ == "__main__":

@@ -102,10 +102,33 @@ def _own_fields(parser):
 
 @pytest.mark.parametrize("hardware", [True, False])
 def test_precision_follows_the_hardware(monkeypatch, tmp_path, hardware):
-    monkeypatch.setattr(arguments, "has_bf16", lambda: hardware)
+    monkeypatch.setattr(arguments, "has_bf16", lambda on_processor: hardware)
     assert RecipeTrainingArguments(output_dir=tmp_path).bf16 is hardware
     assert RecipeTrainingArguments(output_dir=tmp_path, precision="fp32").trained_precision == "fp32"
     assert RecipeTrainingArguments(output_dir=tmp_path, precision="bf16").trained_precision == "bf16"
+
+
+def test_the_precision_is_that_of_the_recipe_whatever_accelerate_was_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    assert RecipeTrainingArguments(output_dir=tmp_path, precision="fp32").mixed_precision == "no"
+    assert RecipeTrainingArguments(output_dir=tmp_path, precision="bf16").mixed_precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--resume_from_checkpoint", "somewhere", "--resume_from_checkpoint is not taken: a run goes on by itself"),
+        ("--save_only_model", "true", "--save_only_model is not taken"),
+        ("--bf16_full_eval", "true", "--bf16_full_eval is not taken: models are tested in fp32"),
+        ("--bf16", "true", "--precision fp32 contradicts --bf16"),
+        ("--weight_average", "-0.5", "--weight_average is -0.5; it is 0 or more and at most 1"),
+    ],
+)
+def test_options_that_break_what_recipes_promise_end_with_one_line(parser, option, value, message, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse(["--precision", "fp32", option, value])
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(("launched", "asked", "expected"), [(True, "1", 3), (False, "1", 1), (True, "2", 1)])

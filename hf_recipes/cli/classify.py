@@ -29,13 +29,14 @@ def classify_images(args: argparse.Namespace) -> int:
 
     from .. import CifarClassifier, PooledClassifier
     from ..images import open_image, to_rgb
+    from ..pretrained import load_trained
 
     silence_transformers()
     images = expand(args.images)
     for model_class in (CifarClassifier, PooledClassifier):  # so that no code of the repository is run
         AutoConfig.register(model_class.config_class.model_type, model_class.config_class, exist_ok=True)
         AutoModelForImageClassification.register(model_class.config_class, model_class, exist_ok=True)
-    model = AutoModelForImageClassification.from_pretrained(args.model)
+    model = load_trained(AutoModelForImageClassification, args.model)
     classifier = ImageClassificationPipeline(
         model=model,
         image_processor=AutoImageProcessor.from_pretrained(args.model),

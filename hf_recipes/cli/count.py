@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from .inputs import Commands, expand, on_images
+from .inputs import Commands, expand, is_url, on_images
 from .outputs import print_each, silence_transformers
 
 
@@ -47,14 +47,21 @@ def count_images(args: argparse.Namespace) -> int:
 
 
 def overlay_files(file: Path, images: list[str]) -> dict[str, Path]:
-    """`file` for one image; for several, a file for each: the image's name follows, and a number if that name is taken."""
+    """`file` for one image; for several, a file for each: the image's name follows, and a number if that name is taken.
+
+    Raises:
+        ValueError: when it is one of the images.
+    """
+    originals = {Path(image).resolve() for image in images if not is_url(image)}
     if len(images) == 1:
+        if file.resolve() in originals:
+            raise ValueError(f"--overlay {file} is the image itself; give another name")
         return {images[0]: file}
     files: dict[str, Path] = {}
     for image in dict.fromkeys(images):
         name, number = f"{file.stem}-{Path(image).stem}", 1
         target = file.with_name(f"{name}{file.suffix or '.png'}")
-        while target in files.values():
+        while target in files.values() or target.resolve() in originals:
             number += 1
             target = target.with_stem(f"{name}-{number}")
         files[image] = target

@@ -10,6 +10,13 @@ Commands = argparse._SubParsersAction
 DEVICE = "cpu, cuda, ...; an accelerator is used if there is one"
 
 
+def accelerator() -> str:
+    """Of this machine, `cpu` without one."""
+    import torch
+
+    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+
+
 def at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:

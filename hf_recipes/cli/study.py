@@ -28,6 +28,6 @@ def run_studies(args: argparse.Namespace) -> int:
     for file in args.studies:
         study = run_study(Path(file), args.seeds, args.only, args.passed_on, args.page_only)
         # the page shows all studies of the task, and what is done of each
-        siblings = [study.file.parent / path.name for path in sorted(study.file.parent.glob("study_*.yaml"))]
-        print(write_page([load_study(path) for path in siblings]))
+        files = sorted({study.file, *study.file.parent.glob("study_*.yaml")})
+        print(write_page([each for each in map(load_study, files) if each.task == study.task]))
     return 0

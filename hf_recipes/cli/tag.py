@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from .inputs import Commands, on_texts, read_text
+from .inputs import Commands, accelerator, on_texts, read_text
 from .outputs import print_each, silence_transformers
 
 
@@ -24,14 +24,13 @@ def add(commands: Commands) -> None:
 def tag_texts(args: argparse.Namespace) -> int:
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    from ..model_card import device_type
     from ..ner.head import tags_of
     from ..ner.labels import read_table, types_of
     from ..ner.windows import find_entities
     from ..pretrained import load_trained
 
     silence_transformers()
-    model = load_trained(AutoModelForTokenClassification, args.model).to(args.device or device_type())
+    model = load_trained(AutoModelForTokenClassification, args.model).to(args.device or accelerator())
     tokenizer = AutoTokenizer.from_pretrained(args.model, add_prefix_space=True)
     label_map = read_table(args.map, types_of(tags_of(model))) if args.map else None
 

@@ -11,10 +11,9 @@ class QuestionAnsweringTrainer(RecipeTrainer):
     """
 
     def train(self, *args, **kwargs):
-        output, state = super().train(*args, **kwargs), self.state
-        best = self.args.load_best_model_at_end and state.best_global_step
-        rows = {row["step"]: row for row in state.log_history if "eval_temperature" in row}
+        output = super().train(*args, **kwargs)
+        rows = {row["step"]: row for row in self.state.log_history if "eval_temperature" in row}
         # none where it was killed before, or asked not to evaluate
-        chosen = rows.get(best or state.global_step) or self.evaluate()
+        chosen = rows.get(self.chosen_step) or self.evaluate()
         self.model.config.answer_temperature = chosen["eval_temperature"]
         return output

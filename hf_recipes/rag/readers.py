@@ -167,7 +167,8 @@ class GenerativeReader:
         self.config = AutoConfig.from_pretrained(model)
         kind = AutoModelForSeq2SeqLM if self.config.is_encoder_decoder else AutoModelForCausalLM
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        dtype = "auto" if has_bf16() else torch.float32  # bf16 without hardware for it is many times slower
+        on_processor = torch.device(device or "cpu").type == "cpu"
+        dtype = "auto" if has_bf16(on_processor) else torch.float32  # bf16 without hardware for it is many times slower
         self.model = kind.from_pretrained(model, dtype=dtype).to(device or "cpu").eval()
         self.precision = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(self.model.dtype, "fp32")
         self.most = most
