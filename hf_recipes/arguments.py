@@ -139,6 +139,10 @@ class DatasetArguments:
     )
 
 
+# options that say what a card says of the data and the weights, and change nothing else
+CARD_OPTIONS = ("dataset_name", "dataset_url", "dataset_license", "model_license", "card_images")
+
+
 def non_defaults(values: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults."""
     changed = {}

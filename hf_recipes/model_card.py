@@ -1,5 +1,6 @@
 """Model cards: what the task says, what the run measured, and the one template that shows both."""
 
+import json
 import os
 import platform
 import re
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
+from .checkpoints import read_json, write_json
 from .loading import hub_revision
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .training import RecipeTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
+RUN_FILE = "_card.json"  # what the card of a run is made of, in its folder
 UNNAMED = "YOUR_NAME/YOUR_MODEL"  # the model's id in a card until it is pushed
 BUILT_IN = ("synthetic", "")  # data sets that a recipe makes itself, and none
 LIBRARIES = ("transformers", "datasets", "accelerate", "torch", "numpy")
@@ -129,9 +132,74 @@ class Report:
 
 def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     """Write `README.md` and its figures: with the test's results once there are any, with the training so far before."""
-    info, report, results = trainer.card, trainer.report, trainer.report.results
+    info, report = trainer.card, trainer.report
+    save_figures(report, folder, info.show_images)
+    run = describe_run(trainer)
+    if report.results:
+        write_json(folder / RUN_FILE, run)
+    recipe = folder / "recipe.yaml"
+    render_card(info, run, folder, recipe if recipe.exists() else Path(trainer.args.output_dir) / "recipe.yaml")
+
+
+def rewrite_card(info: CardInfo, folder: Path) -> None:
+    """Write the card of a finished run again, with what is said now of its data and licences, and show or hide its images of the data.
+
+    Raises:
+        FileNotFoundError: when the folder does not hold what the card was made of, as one that was pulled from the Hub.
+    """
+    run = read_json(folder / RUN_FILE)
+    if run is None:
+        raise FileNotFoundError(
+            f"{folder} does not hold {RUN_FILE}, of which its card is made; edit its README.md instead"
+        )
+    for name in run["shown"]:
+        there, wanted = (folder / f"{mark}{name}" for mark in (("_", "") if info.show_images else ("", "_")))
+        if there.exists():
+            there.replace(wanted)
+    render_card(info, run, folder, folder / "recipe.yaml")
+
+
+def describe_run(trainer: "RecipeTrainer") -> dict[str, Any]:
+    """All that a card tells of a run, but what its `CardInfo` says, as JSON."""
+    info, report = trainer.card, trainer.report
+    sections = [
+        {
+            "title": each.title,
+            "text": each.text,
+            "table": each.table,
+            "file": each.file if each.figure is not None else None,
+            "shows_data": each.shows_data,
+        }
+        for each in report.sections
+    ]
+    run = {
+        "results": {name: value for name, value in report.results.items() if name != "examples"},
+        "baselines": report.baselines,
+        "sections": sections,
+        "has_picture": report.picture is not None,
+        "shown": [
+            *(each["file"] for each in sections if each["file"] and each["shows_data"]),
+            *(["picture.png"] if report.picture is not None else []),
+            *report.images,
+        ],
+        "revision": info.dataset_revision or hub_revision(trainer.train_dataset),
+        "epochs": training_log(trainer, report.results.get("chosen_step")),
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "size": sum(each.numel() * each.element_size() for each in trainer.model.state_dict().values()) / 1e6,
+        "seconds": report.results.get("train_seconds", trainer.clock.seconds),
+        "precision": trainer.args.trained_precision,
+        "processes": trainer.args.world_size,
+        "hardware": describe_hardware(trainer.args.device),
+        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    }
+    return json.loads(json.dumps(run, default=float))
+
+
+def render_card(info: CardInfo, run: dict[str, Any], folder: Path, recipe: Path) -> None:
+    """Write `README.md` from what a task says and from what `describe_run` says."""
+    results = run["results"]
     measured = {key: name for key, name in info.metrics.items() if f"test_{key}" in results}
-    revision = (info.dataset_revision or hub_revision(trainer.train_dataset)) if info.dataset_id else None
+    revision = run["revision"] if info.dataset_id else None
     data = ModelCardData(
         library_name=info.library_name,
         license=info.license,
@@ -156,32 +224,18 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     if not data.eval_results:
         data.model_name = None  # huggingface_hub wants results for a named model
     rows = [{"": "this model", **{name: results[f"test_{key}"] for key, name in measured.items()}}]
-    for baseline, values in report.baselines.items():
+    for baseline, values in run["baselines"].items():
         rows.append({"": baseline, **{name: values.get(key) for key, name in measured.items()}})
-    save_figures(report, folder, info.show_images)
-    recipe = folder / "recipe.yaml"
-    if not recipe.exists():
-        recipe = Path(trainer.args.output_dir) / "recipe.yaml"
     card = ModelCard.from_template(
         data,
         template_path=str(TEMPLATE),
         info=info,
         model_id=UNNAMED,
         snippet=make_snippet(info),
-        results=results,
         results_table=markdown_table(rows) if measured else "",
-        sections=report.sections,
-        has_picture=report.picture is not None and info.show_images,
         markdown_table=markdown_table,
         recipe=recipe.read_text().strip() if recipe.exists() else "",
-        epochs=markdown_table(training_log(trainer, results.get("chosen_step"))),
-        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        size=sum(p.numel() * p.element_size() for p in trainer.model.state_dict().values()) / 1e6,
-        seconds=results.get("train_seconds", trainer.clock.seconds),
-        precision=trainer.args.trained_precision,
-        processes=trainer.args.world_size,
-        hardware=describe_hardware(trainer.args.device),
-        versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        **run | {"has_picture": run["has_picture"] and info.show_images, "epochs": markdown_table(run["epochs"])},
     )
     part = folder / "README.md.tmp"
     part.write_text(str(card))

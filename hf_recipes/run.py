@@ -15,10 +15,10 @@ import torch
 import yaml
 from accelerate import PartialState
 
-from .arguments import RecipeParser, RecipeTrainingArguments, non_defaults
+from .arguments import CARD_OPTIONS, RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
 from .errors import explain
-from .model_card import Report, describe_hardware, slug, write_card
+from .model_card import Report, describe_hardware, rewrite_card, slug, write_card
 from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -81,12 +81,12 @@ def run(
     folder = Path(trainer.args.output_dir)
     settings = run_settings(recipe, trainer.args)
     check_folder(folder, settings)
-    results = read_json(folder / RESULTS_FILE)
+    before, results = read_json(folder / SETTINGS_FILE), read_json(folder / RESULTS_FILE)
+    options, about = settings["options"] | settings["card"], (trainer.card.dataset_name, trainer.card.dataset_url)
     if results is None:
         if trainer.args.should_save:
             write_json(folder / SETTINGS_FILE, settings)
-            name, url = trainer.card.dataset_name, trainer.card.dataset_url
-            write_recipe(folder / RECIPE_FILE, settings["options"], name, url)
+            write_recipe(folder / RECIPE_FILE, options, *about)
         if train:
             trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
         trainer.save_model(_internal_call=True)
@@ -104,6 +104,13 @@ def run(
         trainer.accelerator.wait_for_everyone()
     else:
         logger.info("%s holds the finished run; it is not trained again", folder)
+        if trainer.args.should_save and before is not None and before.get("card", {}) != settings["card"]:
+            write_recipe(folder / RECIPE_FILE, options, *about)
+            rewrite_card(trainer.card, folder)
+            write_json(folder / SETTINGS_FILE, settings)
+            logger.info(
+                "Its card is written again; images that are hidden now and were published before stay on the Hub"
+            )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     return results
@@ -162,13 +169,14 @@ def keep_freed_memory() -> None:
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
-    """The arguments that decide what a run computes, where they are not defaults, and their digest."""
+    """The arguments that decide what a run computes (`options`) and what its card says (`card`), where they are not defaults, the digest of the
+    first, and the number of processes."""
     outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
-    asked = non_defaults(recipe) | args.asked
-    options = {name: value for name, value in asked.items() if not name.startswith(outward)}
-    options = json.loads(json.dumps(options, default=str))
+    asked = json.loads(json.dumps(non_defaults(recipe) | args.asked, default=str))
+    card = {name: value for name, value in asked.items() if name in CARD_OPTIONS}
+    options = {name: value for name, value in asked.items() if name not in card and not name.startswith(outward)}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
-    return {"options": options, "digest": digest, "processes": args.world_size}
+    return {"options": options, "card": card, "digest": digest, "processes": args.world_size}
 
 
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:

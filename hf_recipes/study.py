@@ -44,6 +44,7 @@ from typing import Any
 
 import yaml
 
+from .arguments import CARD_OPTIONS
 from .checkpoints import read_json, write_json
 from .model_card import format_cell
 from .processes import run_file
@@ -54,13 +55,6 @@ CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
 PLOTS = ("rows", "curve", "scatter", "changes", "history")
 SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
 COPY = "*A copy of the card of one run of the study; the weights are not here, and its last sections say how to train them.*"
-CARD_ONLY = (
-    "dataset_name",
-    "dataset_url",
-    "dataset_license",
-    "model_license",
-    "card_images",
-)  # options that change a card and no result
 
 
 @dataclass
@@ -76,7 +70,7 @@ class Variant:
     def digest(self, seed: int) -> str:
         """Of everything that the repository says of a run; where the data lie on this machine is not part of it."""
         options = yaml.safe_load(self.config.read_text()) | self.options | {"seed": seed}
-        options = {key: value for key, value in options.items() if key not in (*CARD_ONLY, "output_dir")}
+        options = {key: value for key, value in options.items() if key not in (*CARD_OPTIONS, "output_dir")}
         options |= {key: source.digest(source.seed_for(seed)) for key, source in self.sources.items()}
         return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -250,7 +244,7 @@ def check_passed_on(options: list[str]) -> None:
 
     for option in options:
         name = option.removeprefix("--").split("=")[0]
-        harmless = name in ("dataset", *CARD_ONLY) or (name.startswith(OUTWARD) and name != "output_dir")
+        harmless = name in ("dataset", *CARD_OPTIONS) or (name.startswith(OUTWARD) and name != "output_dir")
         if option.startswith("--") and not harmless:
             raise ValueError(
                 f"{option} would change what the study measures; make it a variant or an option in its file"

@@ -105,7 +105,7 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
         write_json(folder / SETTINGS_FILE, settings)
         write_recipe(
             folder / RECIPE_FILE,
-            settings["options"],
+            settings["options"] | settings["card"],
             recipe.dataset_name or "the text",
             recipe.dataset_url or "private",
         )

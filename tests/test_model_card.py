@@ -1,5 +1,7 @@
+import shutil
 from fnmatch import fnmatch
 
+import pytest
 from datasets import Dataset
 
 from hf_recipes.loading import hub_revision
@@ -23,17 +25,39 @@ def test_tables_and_their_cells():
     assert markdown_table([]) == "" and format_cell(123456.7) == "123,457"
 
 
+OF_DATA = {"the_eight_worst_images.png", "picture.png", "example.png"}
+
+
+def pictures(folder) -> set[str]:
+    return {path.name for path in folder.glob("*.png")}
+
+
 def test_images_of_the_data_stay_with_the_run_where_they_may_not_be_shown(run_tiny, finished_run, tmp_path):
-    run_tiny(tmp_path / "run", card_images=False)
+    run_tiny(tmp_path / "run", card_images=False, num_train_epochs=1)
     shown, hidden = ((folder / "README.md").read_text() for folder in (finished_run, tmp_path / "run"))
-    ours = [folder.glob("*.png") for folder in (finished_run, tmp_path / "run")]
-    all_shown, all_hidden = ({path.name for path in paths} for paths in ours)
-    of_data = {"the_eight_worst_images.png", "picture.png", "example.png"}
-    assert of_data <= all_shown and all_hidden == (all_shown - of_data) | {f"_{name}" for name in of_data}
-    assert all(f"({name})" in shown or name == "example.png" for name in of_data)
+    all_shown, all_hidden = pictures(finished_run), pictures(tmp_path / "run")
+    assert all_shown >= OF_DATA and all_hidden == (all_shown - OF_DATA) | {f"_{name}" for name in OF_DATA}
+    assert all(f"({name})" in shown or name == "example.png" for name in OF_DATA)
     assert (
-        not any(name in hidden for name in of_data) and "*The figure shows the data and stays with the run.*" in hidden
+        not any(name in hidden for name in OF_DATA) and "*The figure shows the data and stays with the run.*" in hidden
     )
     assert 'image = "image.png"  # one of your own' in hidden and "hf_hub_download" not in hidden
     left_out = [name for name in all_hidden if any(fnmatch(name, pattern) for pattern in NOT_PUBLISHED)]
-    assert set(left_out) == {f"_{name}" for name in of_data}
+    assert set(left_out) == {f"_{name}" for name in OF_DATA}
+
+
+def test_what_a_card_says_of_the_data_may_change_after_the_run(run_tiny, finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    card, weights = (folder / "README.md").read_text(), (folder / "model.safetensors").stat().st_mtime_ns
+    run_tiny(folder, card_images=False, dataset_license="CC BY 4.0", dataset_name="Our cells")
+    changed = (folder / "README.md").read_text()
+    assert "Licence of the data: CC BY 4.0." in changed and "dataset_name: Our cells" in changed
+    assert not any(name in changed for name in OF_DATA) and not OF_DATA & pictures(folder)
+    assert {f"_{name}" for name in OF_DATA} <= pictures(folder)
+    run_tiny(folder)
+    assert (folder / "README.md").read_text() == card and pictures(folder) == pictures(finished_run)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights
+    (folder / "_card.json").unlink()
+    with pytest.raises(FileNotFoundError, match="edit its README.md instead"):
+        run_tiny(folder, dataset_license="CC BY 4.0")
