@@ -87,7 +87,8 @@ def describe_data(recipe: "DatasetArguments", known: dict[str, tuple[str, str, s
         known: last part of a folder or id -> name, source and licence of data that the public knows by another name.
     """
     last = recipe.dataset.rstrip("/").split("/")[-1]
-    public = recipe.dataset.count("/") <= 1 and not Path(recipe.dataset).exists() and last not in BUILT_IN
+    owned = recipe.dataset.count("/") == 1 or ("/" not in recipe.dataset and last not in (*known, *BUILT_IN))
+    public = owned and not Path(recipe.dataset).exists()
     public = public and not recipe.dataset.startswith(("local/", ".", "/", "~"))
     name, url, license = known.get(last, (last, "its page on the Hub" if public else "private", "unknown"))
     return {

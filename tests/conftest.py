@@ -1,6 +1,5 @@
 """What several tests share: small simulated data, the recipe as a module, and one finished run."""
 
-import functools
 import importlib.util
 import os
 import shutil
@@ -42,13 +41,13 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="needs HF_ENDPOINT, a Hub with the data sets"))
 
 
-@functools.cache
 def load_recipe(name: str):
+    """The module of a recipe, one for all tests: pytest has this file as another module than those that import it."""
     spec = importlib.util.spec_from_file_location(f"recipe_{name}", ROOT / "recipes" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    if spec.name not in sys.modules:
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[spec.name]
 
 
 def write_pairs(folder: Path, number: int, size: int = 48) -> Path:

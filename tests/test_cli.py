@@ -33,6 +33,9 @@ def test_images_of_the_same_name_get_an_overlay_each():
     files = overlay_files(Path("o/over.png"), images)
     assert [files[image].name for image in images] == ["over-a.png", "over-a-2.png", "over-a-2-2.png", "over-a-3.png"]
     assert overlay_files(Path("over.jpg"), ["x/a.png"]) == {"x/a.png": Path("over.jpg")}
+    with pytest.raises(ValueError, match=r"--overlay x/\.\./a\.png is the image itself"):
+        overlay_files(Path("x/../a.png"), ["a.png"])
+    assert overlay_files(Path("o.png"), ["a.png", "o-a.png"])["a.png"].name == "o-a-2.png"  # and no image is lost
 
 
 def test_failures_are_one_line_and_a_status(finished_run, tmp_path, capsys):

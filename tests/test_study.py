@@ -119,6 +119,23 @@ def test_unknown_variants_and_sections_are_named(small_study):
         load_study(small_study)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"plot": "pie"}, "the plot 'pie' of 'One' is none of rows, curve"),
+        ({"cards": ["tinny"]}, "the cards tinny are no variants of 'One'"),
+        ({"variants": {"tiny": {}}}, "the variant tiny has no config"),
+        ({"variants": {"tiny": {"config": "tiny.yaml", "sigma": None}}}, "an option of the variant tiny is null"),
+    ],
+)
+def test_mistakes_in_a_study_are_named_before_anything_runs(change, message, small_study):
+    data = yaml.safe_load(small_study.read_text())
+    data["sections"][0] |= change
+    small_study.write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match=message):
+        load_study(small_study)
+
+
 def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
     data = yaml.safe_load(small_study.read_text())
     variants = data["sections"][0]["variants"]

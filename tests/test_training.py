@@ -79,6 +79,8 @@ def test_a_checkpoint_is_whole_only_with_all_its_files(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert last_whole_checkpoint(tmp_path).endswith("checkpoint-10")
     assert "checkpoint-100" in caplog.text and "checkpoint-20" in caplog.text
+    shutil.copytree(tmp_path / "checkpoint-10", tmp_path / "checkpoint-10-copy")
+    assert last_whole_checkpoint(tmp_path).endswith("checkpoint-10")
     shutil.rmtree(tmp_path / "checkpoint-10")
     assert last_whole_checkpoint(tmp_path) is None
 
@@ -234,15 +236,19 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
     assert "Traceback" not in text and re.search("^error: .*stem_stride 3 does not go with", text, re.M), text
 
 
-@pytest.mark.parametrize(
-    ("options", "kept"),
-    [
-        ({}, None),
-        ({"dataset": "me/cells"}, "me/cells"),
-        ({"dataset": "local/cells"}, "path/to/cells"),
-        ({"dataset": "."}, "path/to/cells"),
-    ],
-)
+def test_a_run_goes_on_with_as_many_processes_as_it_was_begun_with(run_tiny, finished_run, tmp_path):
+    settings = json.loads((finished_run / "settings.json").read_text())
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run/settings.json", settings | {"processes": 2})
+    with pytest.raises(ValueError, match="was begun by 2 processes and goes on with as many, and 1 were started"):
+        run_tiny(tmp_path / "run")
+    write_json(tmp_path / "run/all_results.json", {"settings": settings["digest"]})
+    assert run_tiny(tmp_path / "run") == {"settings": settings["digest"]}  # what is finished is
+    (tmp_path / "run/settings.json").unlink()  # as it is pulled from the Hub
+    with pytest.raises(ValueError, match="holds a finished run of other settings"):
+        run_tiny(tmp_path / "run", learning_rate=0.1)
+
+
 def test_the_card_publishes_the_test(finished_run):
     data, found = ModelCard.load(finished_run / "README.md").data, results(finished_run)
     published = {each.metric_type: each.metric_value for each in data.eval_results}
@@ -263,6 +269,15 @@ def test_a_run_in_bf16_is_tested_in_fp32(run_tiny, no_report, pairs, tmp_path):
     assert found["precision"] == "bf16" and found["test_mae"] == pytest.approx(error, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, None),
+        ({"dataset": "me/cells"}, "me/cells"),
+        ({"dataset": "local/cells"}, "path/to/cells"),
+        ({"dataset": "."}, "path/to/cells"),
+    ],
+)
 def test_the_published_recipe_names_what_anyone_can_get(tmp_path, options, kept):
     write_recipe(tmp_path / "recipe.yaml", options, "Cells", "https://example.org")
     assert yaml.safe_load((tmp_path / "recipe.yaml").read_text() or "{}").get("dataset") == kept

@@ -91,20 +91,20 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
 """
 
 
-@pytest.mark.parametrize(("prepare", "measured"), [
-    ("image = np.zeros((4096, 4096), np.uint8); image[::7] = 90", "assert counter(image)['count'] > 0"),
-    ("image = np.ones((4096, 4096, 3), np.uint8)", "CellCounterImageProcessor(num_channels=1).to_array(image)"),
-    ("image, density = np.ones((4096, 4096, 3), np.uint8), np.ones((4096, 4096), np.float32)", "draw_overlay(image, density)"),
+@pytest.mark.parametrize(("prepare", "measured", "most"), [
+    ("image = np.zeros((2048, 2048), np.uint8); image[::7] = 90", "assert counter(image)['count'] > 0", 0.3),
+    ("image = np.ones((4096, 4096, 3), np.uint8)", "CellCounterImageProcessor(num_channels=1).to_array(image)", 0.5),
+    ("image, density = np.ones((4096, 4096, 3), np.uint8), np.ones((4096, 4096), np.float32)", "draw_overlay(image, density)", 0.5),
 ])  # fmt: skip
-def test_a_large_image_needs_little_memory(prepare, measured):
-    """Within 0.5 GB above the model's own and the image's, in a process of its own."""
+def test_a_large_image_needs_little_memory(prepare, measured, most):
+    """Gigabytes above the model's own and the image's, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE.format(prepare=prepare, measured=measured)], capture_output=True, text=True,
         cwd=ROOT / "tests/cell_counting",
         env={"PYTHONPATH": f"{ROOT}/tests:{ROOT}/tests/cell_counting", "OMP_NUM_THREADS": "2", "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout) < 0.5, done.stdout
+    assert float(done.stdout) < most, done.stdout
 
 
 def test_the_regressors_never_tile():

@@ -102,7 +102,8 @@ def test_the_search_is_measured_and_the_index_kept(run_answers, book, tmp_path):
 
 
 def test_answers_are_measured_and_a_killed_run_goes_on(run_answers, readers, tmp_path, monkeypatch):
-    run = partial(run_answers, tmp_path / "run", reader=readers["extractive"], k=2, rerank=readers["extractive"])
+    extractive = {"reader": readers["extractive"], "rerank": readers["extractive"]}
+    run = partial(run_answers, tmp_path / "run", k=2, pool=4, **extractive)
     results = run()
     for name in ("all_right", "test_f1", "eval_semantic", "abstention_f1", "all_grounded", "read_milliseconds"):
         assert name in results

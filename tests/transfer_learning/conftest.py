@@ -10,6 +10,9 @@ import timm
 import torch
 from conftest import run_python, run_tiny_recipe
 
+from hf_recipes.intervals import resample
+from hf_recipes.transfer_learning import analysis
+
 # what an image is taken for by transformers, by timm and by the pipeline; prints whether all agree to 1e-4, and timm's input size
 COMPARE_LOADERS = """
 import sys; sys.modules["hf_recipes"] = None
@@ -86,7 +89,12 @@ def run_transfer(shapes, backbone):
         "seed": 1,
     }
 
-    return partial(run_tiny_recipe, "transfer_learning", tiny)
+    def call(folder: Path, **changes):
+        with pytest.MonkeyPatch.context() as patch:  # a thousand draws of each interval take longer than the training
+            patch.setattr(analysis, "resample", partial(resample, resamples=20))
+            return run_tiny_recipe("transfer_learning", tiny, folder, **changes)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -229,6 +229,16 @@ def test_classify_serves_these_models_as_well(transfer_run, shapes, capsys):
     assert [each["score"] for each in row["classes"]] == pytest.approx([each["score"] for each in expected], abs=1e-5)
 
 
+def test_a_head_without_weights_classifies_nothing(transfer_run, shapes, tmp_path, capsys):
+    shutil.copytree(transfer_run, tmp_path / "run")
+    weights = safetensors.torch.load_file(tmp_path / "run/model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("classifier")}
+    safetensors.torch.save_file(kept, tmp_path / "run/model.safetensors", metadata={"format": "pt"})
+    assert len(kept) < len(weights)
+    assert cli.main(["classify", str(shapes / "test/stripes/01.png"), "--model", str(tmp_path / "run")]) == 1
+    assert "which would start at random" in capsys.readouterr().err
+
+
 def test_a_pushed_pooled_network_works_where_hf_recipes_is_missing(push_run, run_transfer, resnet, tmp_path, capsys):
     run_transfer(tmp_path / "run", backbone=resnet, pooled_head=True, num_train_epochs=1)
     photograph = tmp_path / "photo.png"
