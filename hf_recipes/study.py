@@ -13,11 +13,12 @@ A study is a YAML file beside the recipe's configurations:
       - title: Learning curve
         text: What the section is about.
         seeds: [0, 1, 2]                 # of each variant that has no `seeds` of its own
-        plot: curve                      # or scatter, each against `x`, changes, or history by epoch; a row per variant by default
+        plot: curve                      # or scatter, each against `x`, changes, agreement, or history by epoch; a row per variant by default
         x: train_examples                # of the results; scatter takes a list and draws a panel for each
         lines: {U-Net: [unet-n8, unet-n32]}         # of the curve, or colours of the scatter; all variants by default
         also: train_mae                  # another of the metrics, drawn hollow beside the headline of each row
         reference: unet-n32              # with `plot: changes`, a map of what each variant changed in each class (by the `examples` of the results)
+                                         # `plot: agreement` shows which examples of each class all, some or none of the variants get right
         compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results; two
                                          # variants, or baselines of the section's runs
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
@@ -52,7 +53,7 @@ from .processes import run_file
 logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
-PLOTS = ("rows", "curve", "scatter", "changes", "history")
+PLOTS = ("rows", "curve", "scatter", "changes", "agreement", "history")
 SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
 COPY = "*A copy of the card of one run of the study; the weights are not here, and its last sections say how to train them.*"
 

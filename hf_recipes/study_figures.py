@@ -32,6 +32,7 @@ def plot_section(study: Study, section: Section, results: dict[str, list[dict]])
         "curve": plot_curve,
         "scatter": plot_scatter,
         "changes": plot_changes,
+        "agreement": plot_agreement,
         "history": plot_history,
     }
     return plots[section.plot](study, section, results)
@@ -248,3 +249,33 @@ def change_of_class(runs: dict[int, dict], before: dict[int, dict], metric: str,
         return 0.0, False
     low, high = interval(resample(lambda rows: gains[rows].mean(), len(gains), groups=images))
     return float(gains.mean()), bool(low > 0 or high < 0)
+
+
+def plot_agreement(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
+    """Of the test examples of each class, the shares that all variants get right with the same seeds, some of them, and none: what no variant
+    tells is hard, or labelled wrong. Made of the `examples` of the results."""
+    examples = [{run["seed"]: run["results"]["examples"] for run in runs} for runs in results.values()]
+    seeds = sorted(set.intersection(*map(set, examples)))
+    if not seeds or "classes" not in examples[0][seeds[0]]:
+        return None
+    classes, metric = examples[0][seeds[0]]["classes"], next(iter(examples[0][seeds[0]]["scores"]))
+    labels = np.concatenate([examples[0][seed]["strata"] for seed in seeds])
+    rights = [
+        np.concatenate([np.array(each[seed]["scores"][metric]["model"]) > 0 for seed in seeds]) for each in examples
+    ]
+    share = np.mean(rights, 0)
+    parts = {"right by all": share == 1, "by some": (share > 0) & (share < 1), "by none": share == 0}
+    order = sorted(np.unique(labels), key=lambda label: -parts["by none"][labels == label].mean())
+    figure, axes = new_figure(1, 1, 6.5, 1.2 + 0.28 * len(order))
+    axis, places, left = axes[0, 0], -np.arange(len(order)), np.zeros(len(order))
+    for color, (name, chosen) in zip((PALETTE[2], MUTED, PALETTE[1]), parts.items()):
+        widths = np.array([100 * chosen[labels == label].mean() for label in order])
+        axis.barh(places, widths, left=left, color=color, height=0.7, label=f"{name}, {chosen.mean():.0%} of all")
+        for place, start, width in zip(places, left, widths):
+            if width >= 6:
+                axis.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center", size=7, color="white")
+        left += widths
+    axis.set_yticks(places, [f"{classes[label]} ({(labels == label).sum()})" for label in order])
+    axis.set(xlim=(0, 100), xlabel=f"test examples of the class, %, by {len(examples)} variants and {len(seeds)} seeds")
+    axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return figure

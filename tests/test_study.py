@@ -294,6 +294,33 @@ def test_variants_are_compared_by_example(monkeypatch):
     assert row["difference in f1"] == "+0.5000" and row["95 % interval"] == "+0.5000 to +0.5000"  # two groups, alike
 
 
+def test_agreement_counts_what_all_some_and_none_get_right():
+    right = {"a": [2.0, 2.0, 0.0, 0.0], "b": [2.0, 0.0, 0.0, 2.0]}
+    results = {
+        name: [
+            {
+                "seed": seed,
+                "results": {
+                    "test_f1": 0,
+                    "examples": {"strata": [0, 0, 1, 1], "classes": ["x", "y"], "scores": {"f1": {"model": values}}},
+                },
+            }
+            for seed in (0, 1, *([2] if name == "a" else []))
+        ]
+        for name, values in right.items()
+    }
+    section = Section("Hard", ["a", "b"], plot="agreement")
+    drawn = Study(Path("s.yaml"), Path("r.py"), "", "", {"test_f1": "F1"}, [section], {})
+    axis = plot_section(drawn, section, results).axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["y (4)", "x (4)"]  # two seeds, the hardest first
+    bars = {each.get_label(): [bar.get_width() for bar in each] for each in axis.containers}
+    assert bars == {
+        "right by all, 25% of all": [0, 50],
+        "by some, 50% of all": [50, 50],
+        "by none, 25% of all": [50, 0],
+    }
+
+
 def test_histories_are_drawn_by_epoch():
     results = {
         name: [{"results": {"test_f1": 0, "history": {"epoch": [0, 1], "f1": [value + seed, 0.5]}}} for seed in (0, 1)]
