@@ -10,12 +10,11 @@ second against the bare forward pass (at least 0.8); peak memory of an evaluatio
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 import yaml
-from pairs import peak_memory, show, show_trainer_against_bare_loop
+from pairs import load_recipe, peak_memory, show, show_trainer_against_bare_loop
 
 from hf_recipes import CellCounter, CellCounterConfig, CellCounterImageProcessor, CellCountingPipeline
 from hf_recipes.arguments import RecipeTrainingArguments
@@ -69,8 +68,7 @@ def make_trainer(folder: str, images: int, **options) -> RecipeTrainer:
     return RecipeTrainer(
         model=make_model(),
         args=args,
-        card=make_card(SimpleNamespace(dataset="synthetic", dataset_name=None, dataset_url=None,
-                                       dataset_license=None, architecture="unet", test_size=None, test_names=None)),
+        card=make_card(load_recipe("cell_counting").CellCountingArguments()),
         train_dataset=Images(images),
         eval_dataset=Images(images),
         data_collator=CellCollator(processor),

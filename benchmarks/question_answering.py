@@ -50,9 +50,10 @@ def make_trainer(module, options: argparse.Namespace, data: LoadedQuestions, fol
         "train": data.splits["train"].take(number),
         "validation": data.splits["test"].shuffle(seed=0).take(EVALUATED),
     }
-    windows = {name: make_windows(split, tokenizer, **sizes) for name, split in splits.items()}
+    parts = {"train": 0, "validation": 1}
+    windows = {name: make_windows(split, tokenizer, part=parts[name], **sizes) for name, split in splits.items()}
     windows["train"] = windows["train"].take(number)
-    return module.make_trainer(recipe, args, {0: splits["validation"]}, windows, data, tokenizer)
+    return module.make_trainer(recipe, args, {1: splits["validation"]}, windows, data, tokenizer)
 
 
 def time_theirs(options: argparse.Namespace, data: LoadedQuestions, folder: Path, steps: int) -> float:

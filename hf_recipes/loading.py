@@ -41,7 +41,7 @@ def load_splits(dataset: str, config: str | None = None, revision: str | None = 
         return load_dataset(dataset, config, revision=revision)
     except OSError as error:
         if folder.is_dir():
-            raise ValueError(f"nothing in the folder {dataset} can be read as a data set: {error}") from error
+            raise ValueError(f"the folder {dataset} cannot be read as a data set: {error}") from error
         raise FileNotFoundError(
             f"{dataset!r} is neither a folder here nor a data set that the Hub gives out ({error}); "
             "--dataset is a folder or a Hub id"

@@ -142,17 +142,29 @@ def write_card(trainer: "RecipeTrainer", folder: Path) -> None:
     render_card(info, run, folder, recipe if recipe.exists() else Path(trainer.args.output_dir) / "recipe.yaml")
 
 
-def rewrite_card(info: CardInfo, folder: Path) -> None:
-    """Write the card of a finished run again, with what is said now of its data and licences, and show or hide its images of the data.
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What `describe_run` said of a finished run.
 
     Raises:
-        FileNotFoundError: when the folder does not hold what the card was made of, as one that was pulled from the Hub.
+        FileNotFoundError: when the folder does not hold it, as one that was pulled from the Hub.
     """
     run = read_json(folder / RUN_FILE)
     if run is None:
         raise FileNotFoundError(
-            f"{folder} does not hold {RUN_FILE}, of which its card is made; edit its README.md instead"
+            f"{folder} does not hold {RUN_FILE}, of which its card is made: edit its README.md, and leave the options out that say what the "
+            "card says"
         )
+    return run
+
+
+def rewrite_card(info: CardInfo, run: dict[str, Any], folder: Path) -> None:
+    """Write the card of a finished run again, with what is said now of its data and licences, and show or hide its images of the data.
+
+    Args:
+        info: what is said now.
+        run: of `read_facts`.
+        folder: of the run.
+    """
     for name in run["shown"]:
         there, wanted = (folder / f"{mark}{name}" for mark in (("_", "") if info.show_images else ("", "_")))
         if there.exists():

@@ -18,7 +18,7 @@ from accelerate import PartialState
 from .arguments import CARD_OPTIONS, RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
 from .errors import explain
-from .model_card import Report, describe_hardware, rewrite_card, slug, write_card
+from .model_card import Report, describe_hardware, read_facts, rewrite_card, slug, write_card
 from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ OUTWARD = (
     "ddp_",
     "local_rank",
     "use_cpu",
-    "per_device_eval_batch_size",
-    "eval_accumulation_steps",
 )
+# written into the published recipe, and nothing of a result depends on them
+FREE = ("per_device_eval_batch_size", "eval_accumulation_steps", *CARD_OPTIONS)
 CHECKPOINTS = ("save_strategy", "save_steps")  # outward as well, unless the best checkpoint is the model
 
 
@@ -72,17 +72,19 @@ def run(
         train: False for a model that is tested as it is.
 
     Returns:
-        What `all_results.json` holds. A finished run is read from there, and only pushed.
+        What `all_results.json` holds. A finished run is read from there, and only pushed; where other things are said of its data and
+        licences, its card is written again.
 
     Raises:
         ValueError: when the output folder holds a run of other settings.
+        FileNotFoundError: when a card is to be written again and the folder does not hold what it is made of.
         OSError: when it cannot be written.
     """
     folder = Path(trainer.args.output_dir)
     settings = run_settings(recipe, trainer.args)
     check_folder(folder, settings)
-    before, results = read_json(folder / SETTINGS_FILE), read_json(folder / RESULTS_FILE)
-    options, about = settings["options"] | settings["card"], (trainer.card.dataset_name, trainer.card.dataset_url)
+    results, options = read_json(folder / RESULTS_FILE), settings["options"]
+    about = trainer.card.dataset_name, trainer.card.dataset_url
     if results is None:
         if trainer.args.should_save:
             write_json(folder / SETTINGS_FILE, settings)
@@ -104,9 +106,11 @@ def run(
         trainer.accelerator.wait_for_everyone()
     else:
         logger.info("%s holds the finished run; it is not trained again", folder)
-        if trainer.args.should_save and before is not None and before.get("card", {}) != settings["card"]:
+        before = (read_json(folder / SETTINGS_FILE) or {}).get("options", {})
+        if trainer.args.should_save and of_card(before) != of_card(options):
+            facts = read_facts(folder)
             write_recipe(folder / RECIPE_FILE, options, *about)
-            rewrite_card(trainer.card, folder)
+            rewrite_card(trainer.card, facts, folder)
             write_json(folder / SETTINGS_FILE, settings)
             logger.info(
                 "Its card is written again; images that are hidden now and were published before stay on the Hub"
@@ -169,30 +173,34 @@ def keep_freed_memory() -> None:
 
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
-    """The arguments that decide what a run computes (`options`) and what its card says (`card`), where they are not defaults, the digest of the
-    first, and the number of processes."""
+    """The arguments that make a run again, where they are not defaults, the digest of those that decide what it computes, and the number of
+    processes."""
     outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
     asked = json.loads(json.dumps(non_defaults(recipe) | args.asked, default=str))
-    card = {name: value for name, value in asked.items() if name in CARD_OPTIONS}
-    options = {name: value for name, value in asked.items() if name not in card and not name.startswith(outward)}
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
-    return {"options": options, "card": card, "digest": digest, "processes": args.world_size}
+    options = {name: value for name, value in asked.items() if not name.startswith(outward)}
+    digest = hashlib.sha256(json.dumps(deciding(options), sort_keys=True).encode()).hexdigest()[:16]
+    return {"options": options, "digest": digest, "processes": args.world_size}
+
+
+def deciding(options: dict[str, Any]) -> dict[str, Any]:
+    """Of the options of a run, those that decide what it computes."""
+    return {name: value for name, value in options.items() if name not in FREE}
+
+
+def of_card(options: dict[str, Any]) -> dict[str, Any]:
+    """Of the options of a run, those that say what its card says."""
+    return {name: value for name, value in options.items() if name in CARD_OPTIONS}
 
 
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
     """The output folder holds no run of other settings, nor one that is not finished and was begun by another number of processes."""
     before, results = read_json(folder / SETTINGS_FILE), read_json(folder / RESULTS_FILE)
-    if before is None and results is not None and results.get("settings") != settings["digest"]:
-        raise ValueError(f"{folder} holds a finished run of other settings; give another --output_dir")
-    if before is not None and before["digest"] == settings["digest"] and results is None:
-        then, now = before.get("processes", 1), settings["processes"]
-        if then != now:
-            raise ValueError(
-                f"{folder} holds a run that was begun by {then} processes and goes on with as many, and {now} were started; give another "
-                "--output_dir, or delete that folder to start anew"
-            )
-    if before is not None and before["digest"] != settings["digest"]:
-        then, now = before["options"], settings["options"]
+    if before is None:
+        if results is not None and results.get("settings") != settings["digest"]:
+            raise ValueError(f"{folder} holds a finished run of other settings; give another --output_dir")
+        return
+    then, now = deciding(before["options"]), deciding(settings["options"])
+    if then != now:
         changed = [
             f"{name} ({then.get(name, 'default')!r} then, {now.get(name, 'default')!r} now)"
             for name in sorted({*then, *now})
@@ -201,6 +209,12 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
         raise ValueError(
             f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
             "Give another --output_dir, or delete that folder to start anew"
+        )
+    begun_by, started = before.get("processes", settings["processes"]), settings["processes"]
+    if results is None and begun_by != started and last_whole_checkpoint(folder):
+        raise ValueError(
+            f"{folder} holds a run that goes on with {begun_by} process(es), as it was begun, and {started} were started; give another "
+            "--output_dir, or delete that folder to start anew"
         )
 
 

@@ -254,10 +254,12 @@ def change_of_class(runs: dict[int, dict], before: dict[int, dict], metric: str,
 def plot_agreement(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure | None:
     """Of the test examples of each class, the shares that all variants get right with the same seeds, some of them, and none: what no variant
     tells is hard, or labelled wrong. Made of the `examples` of the results."""
-    examples = [{run["seed"]: run["results"]["examples"] for run in runs} for runs in results.values()]
+    examples = [{run["seed"]: run["results"].get("examples", {}) for run in runs} for runs in results.values()]
     seeds = sorted(set.intersection(*map(set, examples)))
     if not seeds or "classes" not in examples[0][seeds[0]]:
         return None
+    if any(each[seed].get("ids") != examples[0][seed]["ids"] for each in examples for seed in seeds):
+        raise ValueError(f"{study.file}: the variants of {section.title!r} were tested on other examples with one seed")
     classes, metric = examples[0][seeds[0]]["classes"], next(iter(examples[0][seeds[0]]["scores"]))
     labels = np.concatenate([examples[0][seed]["strata"] for seed in seeds])
     rights = [

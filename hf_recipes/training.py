@@ -169,8 +169,9 @@ class RecipeTrainer(Trainer):
     @property
     def chosen_step(self) -> int:
         """The step whose weights are kept: the best one's, where it is asked for and its checkpoint is there, or the last."""
-        best_is_kept = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
-        return (self.state.best_global_step if best_is_kept else None) or self.state.global_step
+        best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        # not `best_global_step`, at which there may have been no checkpoint
+        return int(Path(best).name.split("-")[-1]) if best else self.state.global_step
 
     # -- average of the weights -------------------------------------------------------------------
     @torch.no_grad()

@@ -99,16 +99,12 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
     set_seed(args.seed)
     folder, settings = Path(args.output_dir), run_settings(recipe, args)
     check_folder(folder, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SETTINGS_FILE, settings)
+    about = recipe.dataset_name or "the text", recipe.dataset_url or "private"
+    write_recipe(folder / RECIPE_FILE, settings["options"], *about)
     results = read_json(folder / RESULTS_FILE)
     if results is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / SETTINGS_FILE, settings)
-        write_recipe(
-            folder / RECIPE_FILE,
-            settings["options"] | settings["card"],
-            recipe.dataset_name or "the text",
-            recipe.dataset_url or "private",
-        )
         results = measure(recipe, args, folder) | {"settings": settings["digest"], "seed": args.seed}
         write_json(folder / RESULTS_FILE, results)
     if args.push_to_hub:

@@ -157,8 +157,7 @@ def push_run(monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)  # it keeps the endpoint that it was made with
         monkeypatch.setenv("HF_TOKEN", token)
-        settings = read_json(run / "settings.json")
-        values = settings["options"] | settings["card"] | {"output_dir": run, "save_strategy": "no"}
+        values = read_json(run / "settings.json")["options"] | {"output_dir": run, "save_strategy": "no"}
         run_recipe(load_recipe(task), **values, push_to_hub=True, hub_model_id=model_id, **more)
 
     return call

@@ -59,5 +59,5 @@ def test_what_a_card_says_of_the_data_may_change_after_the_run(run_tiny, finishe
     assert (folder / "README.md").read_text() == card and pictures(folder) == pictures(finished_run)
     assert (folder / "model.safetensors").stat().st_mtime_ns == weights
     (folder / "_card.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"edit its README\.md instead"):
+    with pytest.raises(FileNotFoundError, match=r"edit its README\.md, and leave the options out"):
         run_tiny(folder, dataset_license="CC BY 4.0")

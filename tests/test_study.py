@@ -125,12 +125,14 @@ def test_unknown_variants_and_sections_are_named(small_study):
         ({"plot": "pie"}, "the plot 'pie' of 'One' is none of rows, curve"),
         ({"cards": ["tinny"]}, "the cards tinny are no variants of 'One'"),
         ({"variants": {"tiny": {}}}, "the variant tiny has no config"),
+        ({"title": "One"}, "two sections define the variant tiny"),
         ({"variants": {"tiny": {"config": "tiny.yaml", "sigma": None}}}, "an option of the variant tiny is null"),
     ],
 )
 def test_mistakes_in_a_study_are_named_before_anything_runs(change, message, small_study):
     data = yaml.safe_load(small_study.read_text())
-    data["sections"][0] |= change
+    again = [data["sections"][0]] if "title" in change else []
+    data["sections"] = [data["sections"][0] | change, *again]
     small_study.write_text(yaml.safe_dump(data))
     with pytest.raises(ValueError, match=message):
         load_study(small_study)
@@ -302,7 +304,12 @@ def test_agreement_counts_what_all_some_and_none_get_right():
                 "seed": seed,
                 "results": {
                     "test_f1": 0,
-                    "examples": {"strata": [0, 0, 1, 1], "classes": ["x", "y"], "scores": {"f1": {"model": values}}},
+                    "examples": {
+                        "ids": [0, 1, 2, 3],
+                        "strata": [0, 0, 1, 1],
+                        "classes": ["x", "y"],
+                        "scores": {"f1": {"model": values}},
+                    },
                 },
             }
             for seed in (0, 1, *([2] if name == "a" else []))

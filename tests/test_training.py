@@ -238,12 +238,16 @@ def test_failures_that_a_user_can_mend_are_one_line(pairs, tmp_path):
 
 def test_a_run_goes_on_with_as_many_processes_as_it_was_begun_with(run_tiny, finished_run, tmp_path):
     settings = json.loads((finished_run / "settings.json").read_text())
-    (tmp_path / "run").mkdir()
+    shutil.copytree(finished_run / "checkpoint-12", tmp_path / "run/checkpoint-12")
     write_json(tmp_path / "run/settings.json", settings | {"processes": 2})
-    with pytest.raises(ValueError, match="was begun by 2 processes and goes on with as many, and 1 were started"):
+    with pytest.raises(ValueError, match=r"goes on with 2 process\(es\), as it was begun, and 1 were started"):
         run_tiny(tmp_path / "run")
     write_json(tmp_path / "run/all_results.json", {"settings": settings["digest"]})
     assert run_tiny(tmp_path / "run") == {"settings": settings["digest"]}  # what is finished is
+    # as folders were before: the digest was also of what nothing of a result depends on
+    older = {"options": settings["options"] | {"per_device_eval_batch_size": 5}, "digest": "another"}
+    write_json(tmp_path / "run/settings.json", older)
+    assert run_tiny(tmp_path / "run") == {"settings": settings["digest"]}
     (tmp_path / "run/settings.json").unlink()  # as it is pulled from the Hub
     with pytest.raises(ValueError, match="holds a finished run of other settings"):
         run_tiny(tmp_path / "run", learning_rate=0.1)

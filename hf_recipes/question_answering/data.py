@@ -108,7 +108,8 @@ def find_nested(place: Path) -> dict[str, Dataset]:
     """Splits from the files of a folder in SQuAD's nested form, by the beginnings of their names; the only one of a file is `train`."""
     names = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
     files: dict[str, Path] = {}
-    for file in [place] if place.is_file() else sorted(place.glob("*.json")):
+    alone = place.is_file() and place.suffix.lower() == ".json"
+    for file in [place] if alone else sorted(place.glob("*.json")):
         split = (
             "train" if file == place else next((names[start] for start in names if file.name.startswith(start)), None)
         )

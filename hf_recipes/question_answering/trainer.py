@@ -1,6 +1,7 @@
 """The trainer of readers: evaluated by question, over all windows of its context."""
 
 from ..training import RecipeTrainer
+from .windows import TEMPERATURES
 
 
 class QuestionAnsweringTrainer(RecipeTrainer):
@@ -12,7 +13,7 @@ class QuestionAnsweringTrainer(RecipeTrainer):
 
     def train(self, *args, **kwargs):
         output = super().train(*args, **kwargs)
-        rows = {row["step"]: row for row in self.state.log_history if "eval_temperature" in row}
+        rows = {row["step"]: row for row in self.state.log_history if row.get("eval_temperature") in TEMPERATURES}
         # none where it was killed before, or asked not to evaluate
         chosen = rows.get(self.chosen_step) or self.evaluate()
         self.model.config.answer_temperature = chosen["eval_temperature"]

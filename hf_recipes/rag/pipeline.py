@@ -9,8 +9,6 @@ from .grounding import ground
 from .index import RANK_CONSTANT, Hit, PassageIndex, Rerank
 from .readers import NOTHING, Reader, says_nothing
 
-MOST_QUESTION = 256  # tokens
-
 
 class Citation(NamedTuple):
     """What an answer rests on: `document.text[start:end] == text`."""
@@ -132,13 +130,11 @@ class RagPipeline:
             show: is called with pieces of the answer as they are written.
 
         Raises:
-            ValueError: for an empty question, and for one of more than `MOST_QUESTION` tokens, which no reader would read whole.
+            ValueError: for an empty question, and for one that the reader would not read to its end.
         """
-        tokens = self.reader.count(question)
-        if tokens > MOST_QUESTION:
-            raise ValueError(
-                f"the question has {tokens:,} tokens; at most {MOST_QUESTION} are read, so ask something shorter"
-            )
+        tokens, most = self.reader.count(question), self.reader.most_question
+        if tokens > most:
+            raise ValueError(f"the question has {tokens:,} tokens; at most {most} are read, so ask something shorter")
         start = time.perf_counter()
         hits = self.index.search(question, **self.search)
         return self.answer(question, hits, time.perf_counter() - start, show)

@@ -19,7 +19,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from ..arguments import has_bf16
-from ..question_answering.pipeline_question_answering import QuestionAnsweringPipeline
+from ..question_answering.pipeline_question_answering import MAX_QUESTION, QuestionAnsweringPipeline
 from .grounding import ground
 
 NOTHING = "The text does not say."
@@ -45,6 +45,7 @@ class Reading(NamedTuple):
 class Reader(Protocol):
     least_score: float  # below which an answer is not to be believed, where nothing better is known
     precision: str  # that it computes in
+    most_question: int  # tokens of a question that it reads
 
     def count(self, text: str) -> int:
         """Tokens."""
@@ -111,12 +112,14 @@ class ExtractiveReader:
         device: where it runs.
     """
 
-    least_score, precision = 0.5, "fp32"
+    least_score, precision, most_question = 0.5, "fp32", MAX_QUESTION
 
     def __init__(self, model: str, device: str | None = None):
         self.tokenizer = AutoTokenizer.from_pretrained(model)
         self.pipeline = PassagePipeline(
-            model=AutoModelForQuestionAnswering.from_pretrained(model), tokenizer=self.tokenizer, device=device
+            model=AutoModelForQuestionAnswering.from_pretrained(model, dtype=torch.float32),
+            tokenizer=self.tokenizer,
+            device=device,
         )
 
     def count(self, text: str) -> int:
@@ -161,6 +164,7 @@ class GenerativeReader:
     """
 
     least_score = 0.0  # how likely its words are says little of how true they are
+    most_question = 256
 
     def __init__(self, model: str, prompt: str = "plain", most: int = 120, device: str | None = None):
         self.template = load_prompt(prompt)
@@ -170,6 +174,8 @@ class GenerativeReader:
         on_processor = torch.device(device or "cpu").type == "cpu"
         dtype = "auto" if has_bf16(on_processor) else torch.float32  # bf16 without hardware for it is many times slower
         self.model = kind.from_pretrained(model, dtype=dtype).to(device or "cpu").eval()
+        # also those that only the table of added tokens knows, as many that stand between turns
+        self.marks = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
         self.precision = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(self.model.dtype, "fp32")
         self.most = most
 
@@ -177,7 +183,7 @@ class GenerativeReader:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def read(self, question: str, passages: Sequence[str], show: Callable[[str], None] | None = None) -> Reading:
-        prompt = render(self.template, question, passages, self.tokenizer.all_special_tokens)
+        prompt = render(self.template, question, passages, self.marks)
         inputs = self.encode(prompt).to(self.model.device)
         streamer = Shown(self.tokenizer, show, not self.config.is_encoder_decoder) if show else None
         with torch.no_grad():

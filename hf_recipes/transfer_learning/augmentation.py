@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from timm.data import Mixup, create_transform
+from timm.data.random_erasing import RandomErasing
 from torch.nn import functional as F
+from torchvision.transforms import Compose, RandomHorizontalFlip, RandomVerticalFlip
 
 # arguments of timm's `create_transform`. Magnitudes end at 9: at 10 timm asks for 0 bits of colour, which Pillow refuses
 PIPELINES: dict[str, dict[str, Any]] = {
     "none": {},  # what the network sees when it is used
-    "mirrors": {"scale": (1.0, 1.0), "ratio": (1.0, 1.0), "hflip": 0.5, "color_jitter": None},
+    "mirrors": {},  # the same, mirrored
     "light": {"scale": (0.6, 1.0), "hflip": 0.5, "color_jitter": 0.1},
     "randaugment": {"scale": (0.5, 1.0), "hflip": 0.5, "auto_augment": "rand-m9-n2-mstd0.5-mmax9-inc1"},
     "strong": {"scale": (0.35, 1.0), "hflip": 0.5, "auto_augment": "rand-m9-n4-mstd0.5-mmax9-inc1"},
@@ -57,8 +59,12 @@ class Augmentation:
 
     def make_transform(self, pipeline: str) -> Callable:
         config = self.data_config
-        if pipeline == "none":
-            return create_transform(**config)
+        if pipeline in ("none", "mirrors"):
+            steps = create_transform(**config).transforms
+            if pipeline == "mirrors":
+                steps = [RandomHorizontalFlip(), *([RandomVerticalFlip()] if self.upside_down else []), *steps]
+                steps += [RandomErasing(self.erasing, mode="pixel", device="cpu")] if self.erasing else []
+            return Compose(steps)
         return create_transform(
             config["input_size"],
             is_training=True,

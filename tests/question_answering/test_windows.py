@@ -125,6 +125,21 @@ def test_right_logits_give_right_answers_in_any_order(letters):
         join_windows(evaluation, [*split["context"][:], "more"])
 
 
+def test_answers_that_no_window_holds_or_that_are_too_long_are_told_apart(letters):
+    rows = make_split(3).to_dict()
+    rows["answers"][1], rows["starts"][1] = [], []
+    length = len(rows["answers"][2][0].replace(" ", ""))  # letters are tokens
+    split = Dataset.from_dict(rows, features=FEATURES)
+    windows = make_windows(split, letters, max_length=100, stride=24)
+
+    def held(most: int) -> list[bool]:
+        return join_windows(
+            evaluate(windows, letters, logits_of_answers, most), split["context"][:], True
+        ).held.tolist()
+
+    assert held(30) == [True, False, True] and held(length)[2] and not held(length - 1)[2]
+
+
 def test_spans_are_scored_as_by_hand():
     generator = torch.Generator().manual_seed(0)
     start, end = torch.randn(2, 3, 9, generator=generator)
