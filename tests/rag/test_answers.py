@@ -12,7 +12,6 @@ from transformers import BertConfig, BertForSequenceClassification
 from hf_recipes import PassageIndex, RagPipeline
 from hf_recipes.arguments import RecipeTrainingArguments
 from hf_recipes.checkpoints import read_json
-from hf_recipes.rag import index
 from hf_recipes.rag.documents import load_documents
 from hf_recipes.rag.evaluation import ANSWERS_FILE, Measured, match_meaning, stage_of_failure
 from hf_recipes.rag.index import Hit
@@ -199,7 +198,8 @@ print([hit.start for hit in PassageIndex.from_pretrained("local/book").search({Q
 """
     with running_hub(tmp_path / "hub") as endpoint:
         run_answers(tmp_path / "run")
-        monkeypatch.setattr(index, "check_portable", lambda embedder: None)  # the other process has this folder, too
+        # the other process has this folder, too
+        monkeypatch.setattr(load_recipe("rag_answers"), "check_portable", lambda embedder: None)
         push_run("rag_answers", tmp_path / "run", "local/book", endpoint)
         done = run_python("-c", code, env=hub_env(endpoint, tmp_path / "home"))
         ours = [each.start for each in PassageIndex.from_pretrained(tmp_path / "run").search(QUESTION, 5)]
