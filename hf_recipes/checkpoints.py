@@ -21,12 +21,8 @@ def write_manifest(folder: Path) -> None:
 
 def last_whole_checkpoint(folder: Path) -> str | None:
     """The last checkpoint whose files are all there; a half-written one is named in a warning and left alone."""
-    numbered = {}
-    for place in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        step = place.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
-        if step.isdecimal():  # and no copy that somebody made
-            numbered[int(step)] = place
-    for _, checkpoint in sorted(numbered.items(), reverse=True):
+    found = [place for place in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if step_of(place) is not None]
+    for checkpoint in sorted(found, key=step_of, reverse=True):
         sizes = read_json(checkpoint / MANIFEST_FILE)
         if sizes is not None and all(
             (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size for name, size in sizes.items()
@@ -34,6 +30,12 @@ def last_whole_checkpoint(folder: Path) -> str | None:
             return str(checkpoint)
         logger.warning("Skipping %s: it was not written to its end", checkpoint)
     return None
+
+
+def step_of(checkpoint: Path) -> int | None:
+    """The step that a checkpoint's folder is named after; None for a copy that somebody made."""
+    step = checkpoint.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
+    return int(step) if step.isdecimal() else None
 
 
 def read_json(path: Path) -> Any:

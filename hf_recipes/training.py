@@ -22,7 +22,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeTrainingArguments
-from .checkpoints import write_manifest
+from .checkpoints import step_of, write_manifest
 from .lora import merge_lora
 from .model_card import CardInfo, Report, write_card
 from .publishing import push_folder, with_retries
@@ -171,7 +171,7 @@ class RecipeTrainer(Trainer):
         """The step whose weights are kept: the best one's, where it is asked for and its checkpoint is there, or the last."""
         best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
         # not `best_global_step`, at which there may have been no checkpoint
-        return int(Path(best).name.split("-")[-1]) if best else self.state.global_step
+        return step_of(Path(best)) if best else self.state.global_step
 
     # -- average of the weights -------------------------------------------------------------------
     @torch.no_grad()

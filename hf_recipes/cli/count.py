@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from .inputs import Commands, expand, is_url, on_images
-from .outputs import print_each, silence_transformers
+from .inputs import Commands, expand, local_files, on_images
+from .outputs import free_file, print_each, silence_transformers
 
 
 def add(commands: Commands) -> None:
@@ -52,17 +52,13 @@ def overlay_files(file: Path, images: list[str]) -> dict[str, Path]:
     Raises:
         ValueError: when it is one of the images.
     """
-    originals = {Path(image).resolve() for image in images if not is_url(image)}
+    originals = local_files(images)
     if len(images) == 1:
         if file.resolve() in originals:
             raise ValueError(f"--overlay {file} is the image itself; give another name")
         return {images[0]: file}
     files: dict[str, Path] = {}
     for image in dict.fromkeys(images):
-        name, number = f"{file.stem}-{Path(image).stem}", 1
-        target = file.with_name(f"{name}{file.suffix or '.png'}")
-        while target in files.values() or target.resolve() in originals:
-            number += 1
-            target = target.with_stem(f"{name}-{number}")
-        files[image] = target
+        target = file.with_name(f"{file.stem}-{Path(image).stem}{file.suffix or '.png'}")
+        files[image] = free_file(target, files.values(), originals)
     return files

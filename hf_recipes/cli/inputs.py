@@ -51,6 +51,11 @@ def is_url(name: str) -> bool:
     return name.startswith(("http://", "https://"))
 
 
+def local_files(images: list[str]) -> set[Path]:
+    """Those of the images that are files here, which nothing may be written over."""
+    return {Path(image).resolve() for image in images if not is_url(image)}
+
+
 def expand(names: list[str]) -> list[str]:
     """Files, the images in folders, what patterns match, and URLs, in order."""
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}

@@ -1,9 +1,19 @@
 """What commands print."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 from ..errors import explain
+
+
+def free_file(file: Path, taken: Collection[Path], originals: Collection[Path]) -> Path:
+    """The file, with a number after its name where it is taken or one of the originals."""
+    free, number = file, 1
+    while free in taken or free.resolve() in originals:
+        number += 1
+        free = file.with_stem(f"{file.stem}-{number}")
+    return free
 
 
 def silence_transformers() -> None:

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from .inputs import Commands, expand, is_url, on_images
-from .outputs import print_each, silence_transformers
+from .inputs import Commands, expand, is_url, local_files, on_images
+from .outputs import free_file, print_each, silence_transformers
 
 # modes of images that a format keeps as they are
 KEPT = {
@@ -65,7 +65,7 @@ def upscaled_files(images: list[str], output: str | None, scale: int) -> dict[st
     Raises:
         ValueError: when `output` is one of them, one file for several images, or of a format that is not known.
     """
-    originals = {Path(image).resolve() for image in images if not is_url(image)}
+    originals = local_files(images)
     if output is not None and Path(output).suffix and not Path(output).is_dir():
         if len(images) > 1:
             raise ValueError(f"--output {output} is one file for {len(images)} images; give a folder")
@@ -78,11 +78,7 @@ def upscaled_files(images: list[str], output: str | None, scale: int) -> dict[st
     for image in dict.fromkeys(images):
         source = Path(image.split("?")[0]) if is_url(image) else Path(image)
         folder = Path(output) if output else Path() if is_url(image) else source.parent
-        target, number = folder / f"{source.stem}-x{scale}.png", 1
-        while target in files.values() or target.resolve() in originals:
-            number += 1
-            target = folder / f"{source.stem}-x{scale}-{number}.png"
-        files[image] = target
+        files[image] = free_file(folder / f"{source.stem}-x{scale}.png", files.values(), originals)
     return files
 
 
