@@ -49,11 +49,11 @@ from .arguments import CARD_OPTIONS
 from .checkpoints import read_json, write_json
 from .model_card import format_cell
 from .processes import run_file
+from .study_figures import PLOTS
 
 logger = logging.getLogger(__name__)
 
 CARDS, OUTPUTS = Path("model_cards"), Path("outputs/study")
-PLOTS = ("rows", "curve", "scatter", "changes", "agreement", "history")
 SOURCE = "variant:"  # what an option begins with whose value is the run of another variant
 COPY = "*A copy of the card of one run of the study; the weights are not here, and its last sections say how to train them.*"
 

@@ -1,6 +1,8 @@
 """The figures of a study's sections, made of the committed results."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +10,9 @@ from matplotlib.ticker import EngFormatter, LogLocator
 
 from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
 from .intervals import interval, resample
-from .study import Section, Study
+
+if TYPE_CHECKING:
+    from .study import Section, Study
 
 AXES = {
     "train_seconds": "minutes of training",
@@ -27,15 +31,7 @@ def plot_section(study: Study, section: Section, results: dict[str, list[dict]])
     """The headline of every variant with its standard deviation; None while there is nothing to compare."""
     if len(results) + len(section.published) < 2:
         return None
-    plots = {
-        "rows": plot_rows,
-        "curve": plot_curve,
-        "scatter": plot_scatter,
-        "changes": plot_changes,
-        "agreement": plot_agreement,
-        "history": plot_history,
-    }
-    return plots[section.plot](study, section, results)
+    return PLOTS[section.plot](study, section, results)
 
 
 def headline_values(study: Study, results: dict[str, list[dict]]) -> tuple[str, dict[str, np.ndarray]]:
@@ -279,5 +275,15 @@ def plot_agreement(study: Study, section: Section, results: dict[str, list[dict]
         left += widths
     axis.set_yticks(places, [f"{classes[label]} ({(labels == label).sum()})" for label in order])
     axis.set(xlim=(0, 100), xlabel=f"test examples of the class, %, by {len(examples)} variants and {len(seeds)} seeds")
-    axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    figure.legend(frameon=False, loc="outside upper center", ncols=3)
     return figure
+
+
+PLOTS = {
+    "rows": plot_rows,
+    "curve": plot_curve,
+    "scatter": plot_scatter,
+    "changes": plot_changes,
+    "agreement": plot_agreement,
+    "history": plot_history,
+}

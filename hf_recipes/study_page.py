@@ -81,7 +81,11 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
             row["parameters"] = runs[0]["results"]["parameters"]
             row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
+        row["trained in"] = ", ".join(sorted({run["results"]["precision"] for run in runs}))
         rows.append(row)
+    if len({row["trained in"] for row in rows}) == 1:  # the page says it once
+        for row in rows:
+            del row["trained in"]
     if section.baselines:
         runs = next(iter(results.values()))
         for name in runs[0]["results"].get("baselines", {}):

@@ -81,9 +81,22 @@ def test_a_page_alone_runs_nothing(small_study, tmp_path, monkeypatch):
 def test_columns_without_a_value_are_left_out(small_study):
     loaded = load_study(small_study)
     loaded.metrics["never_measured"] = "never measured"
-    run = {"seed": 0, "results": {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0}}
+    run = {"seed": 0, "results": {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0, "precision": "fp32"}}
     (row,) = section_rows(loaded, Section("One", ["tiny"]), {"tiny": [run]})
     assert row == {"variant": "tiny", "runs": 1, "test MAE": "1", "validation MAE": "2", "minutes": "1"}
+
+
+def test_rows_say_in_which_precision_they_were_trained_where_it_differs(small_study):
+    measured = {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0}
+    runs = {
+        name: [
+            {"seed": 0, "results": measured | {"precision": name}},
+            {"seed": 1, "results": measured | {"precision": "bf16"}},
+        ]
+        for name in ("fp32", "bf16")
+    }
+    rows = section_rows(load_study(small_study), Section("Two", list(runs)), runs)
+    assert [row["trained in"] for row in rows] == ["bf16, fp32", "bf16"]
 
 
 def test_a_copied_card_says_that_it_is_one(tmp_path):
