@@ -72,6 +72,10 @@ def examples_of(study: Study, variant: str) -> dict[int, dict]:
 def section_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
     """One row per variant; with `baselines`, those of the first variant; then what papers report. Columns without a value are left out."""
     rows = []
+    trained_in = {
+        name: ", ".join(sorted({run["results"]["precision"] for run in runs})) for name, runs in results.items()
+    }
+    differ = len(set(trained_in.values())) > 1  # else the page says it once
     for name, runs in results.items():
         row = {"variant": name, "runs": len(runs)}
         row |= {
@@ -81,11 +85,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
             row["parameters"] = runs[0]["results"]["parameters"]
             row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
-        row["trained in"] = ", ".join(sorted({run["results"]["precision"] for run in runs}))
+        row["trained in"] = trained_in[name] if differ else None
         rows.append(row)
-    if len({row["trained in"] for row in rows}) == 1:  # the page says it once
-        for row in rows:
-            del row["trained in"]
     if section.baselines:
         runs = next(iter(results.values()))
         for name in runs[0]["results"].get("baselines", {}):

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""What commands print, and the names of the files that they write."""
 
 import sys
 from collections.abc import Callable, Collection
