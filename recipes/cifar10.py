@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import BaseImageProcessor, set_seed
 
 from hf_recipes import CifarClassifier, CifarClassifierConfig
-from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
+from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments
 from hf_recipes.cifar10.analysis import analyse
 from hf_recipes.cifar10.augmentation import Augmentation
 from hf_recipes.cifar10.card import make_card
@@ -123,17 +123,20 @@ def check_options(recipe: CifarArguments) -> None:
     )  # what the blocks of fast_cnn halve to one pixel
     if recipe.architecture == "fast_cnn" and 0 < recipe.small_size < small:
         raise ValueError(f"--small_size is {recipe.small_size}; the network halves it to nothing below {small}")
-    ranges = {
-        "image_size": (1, 4096),
-        "translate": (0, side - 1),
-        "cutout": (0, 2 * side),
-        "noise": (0, 100),
-        "mixup": (0, 100),
-        "label_smoothing": (0, 1),
-        "small_size": (0, side),
-        "small_until": (0, 1),
-    }
-    check_ranges(recipe, ranges)
+    for name, least, most in (
+        ("image_size", 1, 4096),
+        ("translate", 0, side - 1),
+        ("cutout", 0, 2 * side),
+        ("noise", 0, 100),
+        ("mixup", 0, 100),
+        ("label_smoothing", 0, 1),
+        ("small_size", 0, side),
+        ("small_until", 0, 1),
+    ):
+        if not least <= getattr(recipe, name) <= most:
+            raise ValueError(
+                f"--{name} is {getattr(recipe, name)}; with images of {side} pixels it is from {least} to {most}"
+            )
 
 
 def make_trainer(

@@ -53,7 +53,7 @@ def test_the_other_networks_learn_too(architecture, run_shapes, no_report, tmp_p
     ("options", "message"),
     [
         ({"small_size": 4}, "--small_size is 4; the network halves it to nothing below 5"),
-        ({"cutout": 99}, "--cutout is 99; it is 0 or more and at most 32"),
+        ({"cutout": 99}, "--cutout is 99; with images of 16 pixels it is from 0 to 32"),
         ({"translate": 16}, "--translate is 16"),
         ({"label_smoothing": 1.5}, "--label_smoothing is 1.5"),
         ({"mixup": -1}, "--mixup is -1"),
