@@ -3,6 +3,9 @@
     accelerate launch recipes/transfer_learning.py --config recipes/transfer_learning/full.yaml --dataset YOUR_FOLDER_OR_HUB_ID
 
 Any model of timm and any data set of images with one label each will do; `--help` explains every option.
+
+1,540 images of nine skin lesions, 180 pixels (ISIC): all weights of EfficientNet-Lite0, 600 steps by full.yaml: test balanced accuracy
+0.661 +- 0.020 over 3 seeds, 9 minutes each on 2 CPU cores; logistic regression on its frozen features: 0.536 +- 0.022.
 """
 
 from dataclasses import dataclass, field
