@@ -51,8 +51,8 @@ class SuperResolutionArguments(DatasetArguments):
     )
     scale: int = field(default=2, metadata={"help": "How many times as wide and high: 2, 3 or 4."})
     architecture: Literal["srcnn", "espcn", "light"] = field(default="light", metadata={"help": "The network."})
-    width: int = field(default=48, metadata={"help": "light: channels."})
-    blocks: int = field(default=5, metadata={"help": "light: residual blocks."})
+    width: int = field(default=32, metadata={"help": "light: channels."})
+    blocks: int = field(default=10, metadata={"help": "light: residual blocks."})
     start_from: str | None = field(
         default=None,
         metadata={"help": "Folder or id of a trained network to go on from; of another scale, all but its last layer."},

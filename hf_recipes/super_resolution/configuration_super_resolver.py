@@ -22,8 +22,8 @@ class SuperResolverConfig(PreTrainedConfig):
 
     scale: int = 2
     architecture: str = "light"
-    width: int = 48
-    blocks: int = 5
+    width: int = 32
+    blocks: int = 10
 
     def validate_architecture(self):
         """Raises a `ValueError` that names the field."""

@@ -81,7 +81,7 @@ class Light(nn.Module):
 
     EDSR (Lim et al. 2017) made small: plain 3 x 3 convolutions, which processors multiply fastest, in place of depthwise ones and
     the attention of IMDN, SAFMN and SPAN, whose small operations they are slow at; everything before the shuffle works on the small image (Shi et al. 2016; Dong et al. 2016, FSRCNN). Receptive
-    field: `7 + 4 blocks` pixels of the small image, 27 by default.
+    field: `7 + 4 blocks` pixels of the small image, 47 by default.
     """
 
     def __init__(self, config: SuperResolverConfig):

@@ -95,7 +95,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(run_upscaler, no_report, 
         "save_total_limit": 9,
         "weight_average": 0.9,
         "architecture": "espcn",
-        "width": 48,
+        "width": 32,
         "blocks": 5,
     }
     whole = run_upscaler(tmp_path / "whole", **options)
