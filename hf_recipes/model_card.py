@@ -345,6 +345,8 @@ def format_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 or value != value else f"{value:,.0f}"
+    if isinstance(value, int) and abs(value) >= 1e9:
+        return f"{value / 1e9:.4g} billion"
     return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split()).replace("|", "\\|")
 
 

@@ -71,6 +71,16 @@ def examples_of(study: Study, variant: str) -> dict[int, dict]:
 
 def section_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
     """One row per variant; with `baselines`, those of the first variant; then what papers report. Columns without a value are left out."""
+    rows = variant_rows(study, results)
+    if section.baselines:
+        rows += baseline_rows(study, next(iter(results.values())))
+    headline = next(iter(study.metrics.values()))
+    rows += [{"variant": f"*published:* {name}", headline: str(value)} for name, value in section.published.items()]
+    filled = [key for key in rows[0] if any(row.get(key) is not None for row in rows)]
+    return [{key: row.get(key) for key in filled} for row in rows]
+
+
+def variant_rows(study: Study, results: dict[str, list[dict]]) -> list[dict[str, Any]]:
     rows = []
     trained_in = {
         name: ", ".join(sorted({run["results"]["precision"] for run in runs})) for name, runs in results.items()
@@ -87,20 +97,20 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
         row["minutes"] = mean_and_deviation([run["results"]["train_seconds"] / 60 for run in runs])
         row["trained in"] = trained_in[name] if differ else None
         rows.append(row)
-    if section.baselines:
-        runs = next(iter(results.values()))
-        for name in runs[0]["results"].get("baselines", {}):
-            row = dict.fromkeys(rows[0]) | {"variant": f"*baseline:* {name}", "runs": len(runs)}
-            row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
-            for key, title in study.metrics.items():
-                values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
-                row[title] = mean_and_deviation(values) if key.startswith("test_") else None
-            rows.append(row)
-    headline = next(iter(study.metrics.values()))
-    for name, value in section.published.items():
-        rows.append(dict.fromkeys(rows[0]) | {"variant": f"*published:* {name}", headline: str(value)})
-    filled = [key for key in rows[0] if any(row.get(key) is not None for row in rows)]
-    return [{key: row.get(key) for key in filled} for row in rows]
+    return rows
+
+
+def baseline_rows(study: Study, runs: list[dict]) -> list[dict[str, Any]]:
+    """One for each baseline that the runs measured on their test."""
+    rows = []
+    for name in runs[0]["results"].get("baselines", {}):
+        row = {"variant": f"*baseline:* {name}", "runs": len(runs)}
+        row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
+        for key, title in study.metrics.items():
+            values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
+            row[title] = mean_and_deviation(values) if key.startswith("test_") else None
+        rows.append(row)
+    return rows
 
 
 def find_side(study: Study, section: Section, name: str, other: str) -> tuple[dict[int, dict], str]:

@@ -23,6 +23,7 @@ def test_tables_and_their_cells():
         "| name | n |\n| --- | ---: |\n| a | 1,200 |\n|  | 0.1235 |"
     )
     assert markdown_table([]) == "" and format_cell(123456.7) == "123,457"
+    assert format_cell(198_572) == "198,572" and format_cell(45_586_022_400) == "45.59 billion"
 
 
 OF_DATA = {"the_eight_worst_images.png", "picture.png", "example.png"}

@@ -96,7 +96,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(run_upscaler, no_report, 
         "weight_average": 0.9,
         "architecture": "espcn",
         "width": 32,
-        "blocks": 5,
+        "blocks": 10,
     }
     whole = run_upscaler(tmp_path / "whole", **options)
     go_back(tmp_path / "whole", tmp_path / "part", 3)
