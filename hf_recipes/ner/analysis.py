@@ -12,7 +12,7 @@ from ..model_card import Report, Section
 from .data import LoadedSentences
 from .examples import describe_sentences
 from .head import tags_of
-from .labels import Entity, LabelMap, find_scheme
+from .labels import LabelMap
 from .metrics import (
     ERRORS,
     EntityScores,
@@ -27,6 +27,7 @@ from .metrics import (
     strict_scores,
 )
 from .mismatch import BY_NAME, BY_NUMBER, IN_IOB1, describe_labels, names_by_number, readings_of
+from .schemes import Entity, find_scheme
 from .windows import answer_sentences, answers_of, name_answers
 
 LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))

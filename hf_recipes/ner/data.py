@@ -8,7 +8,8 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, List, Value
 
 from ..loading import check_shares, hub_revision, load_splits
-from .labels import Entity, find_scheme, parse_tags, split_tag, tag_names, types_of, write_tags
+from .labels import tag_names, types_of
+from .schemes import Entity, find_scheme, parse_tags, split_tag, write_tags
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from .labels import Entity, map_by_name
+from .labels import map_by_name
 from .metrics import entities_of, find_errors
+from .schemes import Entity
 from .windows import tag_sentences
 
 SENTENCES = {

@@ -10,7 +10,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..pretrained import find_head
-from .labels import LabelMap, map_by_name, split_tag, types_of
+from .labels import LabelMap, map_by_name, types_of
+from .schemes import split_tag
 
 # the letters of other schemes whose words IOB2 calls B, and those that it calls I
 COVERED = {"B": ("B", "S", "U"), "I": ("I", "E", "L")}

@@ -13,7 +13,7 @@ from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
 from ..intervals import interval, resample
-from .labels import Entity, parse_tags
+from .schemes import Entity, parse_tags
 
 METRICS = {
     "f1": "F1",

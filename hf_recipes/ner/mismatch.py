@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .labels import LabelMap, convert_tags
+from .labels import LabelMap
+from .schemes import convert_tags
 from .windows import name_answers
 
 BY_NUMBER, BY_NAME, IN_IOB1 = "its labels by number", "its labels by name", "through the map, in IOB1"

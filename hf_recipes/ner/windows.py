@@ -14,8 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..pretrained import longest_window
 from .alignment import IGNORED, align_sentences, dropped_words, join_windows
 from .head import tags_of
-from .labels import LabelMap, find_scheme, parse_tags, write_tags
+from .labels import LabelMap
 from .metrics import EntityScores
+from .schemes import find_scheme, parse_tags, write_tags
 
 logger = logging.getLogger(__name__)
 

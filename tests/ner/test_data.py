@@ -2,7 +2,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from hf_recipes.ner.data import load_sentences
-from hf_recipes.ner.labels import Entity
+from hf_recipes.ner.schemes import Entity
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 

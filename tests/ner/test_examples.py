@@ -1,6 +1,6 @@
 from hf_recipes.ner import examples
 from hf_recipes.ner.examples import SENTENCES, describe_sentences
-from hf_recipes.ner.labels import Entity, write_tags
+from hf_recipes.ner.schemes import Entity, write_tags
 
 
 def test_own_sentences_are_judged_by_their_entities(monkeypatch):

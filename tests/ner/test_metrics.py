@@ -6,7 +6,7 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from hf_recipes.ner.analysis import count_repeats
-from hf_recipes.ner.labels import Entity, tag_names, write_tags
+from hf_recipes.ner.labels import tag_names
 from hf_recipes.ner.metrics import (
     ERRORS,
     EntityScores,
@@ -18,6 +18,7 @@ from hf_recipes.ner.metrics import (
     find_errors,
     scores_by,
 )
+from hf_recipes.ner.schemes import Entity, write_tags
 
 
 def random_tags(number: int, seed: int, length: int = 8) -> list[list[str]]:
