@@ -121,9 +121,7 @@ class SuperResolutionPipeline(Pipeline):
         parts = [image if colours == 3 else image.mean(1, keepdim=True)]
         if values.shape[1] > colours:
             parts.append(upsample_bicubic(values[:, colours:].float(), self.model.config.scale))
-        # in place, because tiles that are four times as large are what needs memory
-        values = torch.cat(parts, 1)[0].clamp_(0, 1).mul_(most).round_()
-        result = values.movedim(0, -1).cpu().numpy().astype(part.dtype)
+        result = (torch.cat(parts, 1)[0].clamp(0, 1) * most).round().movedim(0, -1).cpu().numpy().astype(part.dtype)
         return result.reshape(*result.shape[:2], *part.shape[2:])
 
     def predict(self, pixel_values: torch.Tensor, self_ensemble: bool) -> torch.Tensor:
