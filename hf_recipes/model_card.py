@@ -345,9 +345,9 @@ def format_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 or value != value else f"{value:,.0f}"
-    if isinstance(value, int) and abs(value) >= 1e9:
-        return f"{value / 1e9:.4g} billion"
-    return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split()).replace("|", "\\|")
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) < 1e9 else f"{value / 1e9:.4g} billion"
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def describe_hardware(device: "torch.device") -> str:
