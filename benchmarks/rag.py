@@ -25,7 +25,7 @@ from pairs import show
 
 from hf_recipes import PassageIndex
 from hf_recipes.rag.documents import load_documents
-from hf_recipes.rag.index import make_vectors
+from hf_recipes.rag.vectors import make_vectors
 
 PAIRS, SIZE, OVERLAP, K = 5, 500, 100, 5
 DIMENSIONS, CLUSTERS, NOISE = 384, 1000, 0.5

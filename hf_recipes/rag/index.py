@@ -19,6 +19,8 @@ from ..publishing import publish_folder
 from .bm25 import Bm25
 from .chunking import choose_sizes, cut, make_chunker
 from .documents import Document
+from .fusion import RANK_CONSTANT, diversify, rank
+from .vectors import choose_factory, find_nearest, make_vectors, measure_recall
 
 PASSAGES_FILE, VECTORS_FILE, CONFIG_FILE = "passages.parquet", "vectors.faiss", "config.json"
 TABLE = Features(
@@ -30,10 +32,7 @@ TABLE = Features(
         "text": Value("string"),
     }
 )
-EXACT_UP_TO = 50_000  # passages; more are searched in a graph (Malkov and Yashunin 2018, HNSW)
-GRAPH, BREADTH = "HNSW32", 128  # neighbours of a vector, and how many candidates a search of the graph keeps
 PROBE = "Who lived in the house at the edge of the forest?"  # its vector tells embedders apart
-RANK_CONSTANT = 60  # the usual one of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)
 METHODS = ("dense", "bm25", "hybrid")
 Rerank = Callable[[str, list[str]], Sequence[float]]
 
@@ -149,7 +148,7 @@ class PassageIndex:
             [np.asarray(batch["vector"], np.float32) for batch in embedded.with_format("numpy").iter(4096)]
         )
         if self.vectors is None:
-            self.config["factory"] = factory or ("Flat" if len(vectors) <= EXACT_UP_TO else GRAPH)
+            self.config["factory"] = factory or choose_factory(len(vectors))
             self.vectors = make_vectors(vectors, self.config["factory"])
             self.config["recall"] = measure_recall(self.vectors, vectors)
         else:
@@ -259,7 +258,7 @@ class PassageIndex:
         query = None if method == "bm25" and relevance is None else self.embed_question(question)
         stages: dict[int, dict[str, float]] = {}
         if method != "bm25":
-            for row, score in self.find_by_vectors(query, wanted):
+            for row, score in find_nearest(self.vectors, query, wanted, self.hidden):
                 stages[row] = {"dense": score}
         if method != "dense":
             for row, score in self.find_by_words(question, wanted):
@@ -278,18 +277,6 @@ class PassageIndex:
         """float32 `(size,)`, of length one."""
         return self.embedder.encode_query([question], normalize_embeddings=True, show_progress_bar=False)[0]
 
-    def find_by_vectors(self, query: np.ndarray, number: int) -> list[tuple[int, float]]:
-        scores, rows = self.vectors.search(query[None], min(number, self.vectors.ntotal), params=self.parameters())
-        return [(int(row), float(score)) for row, score in zip(rows[0], scores[0]) if row >= 0]
-
-    def parameters(self) -> faiss.SearchParameters | None:
-        if not self.hidden:
-            return None
-        visible = faiss.IDSelectorNot(faiss.IDSelectorBatch(sorted(self.hidden)))
-        if isinstance(faiss.downcast_index(self.vectors), faiss.IndexHNSW):
-            return faiss.SearchParametersHNSW(sel=visible, efSearch=BREADTH)
-        return faiss.SearchParameters(sel=visible)
-
     def find_by_words(self, question: str, number: int) -> list[tuple[int, float]]:
         scores = self.words.scores(question)
         scores[sorted(self.hidden)] = 0
@@ -304,17 +291,12 @@ class PassageIndex:
     def spread(
         self, query: np.ndarray, rows: list[int], k: int, relevance: float, stages: dict[int, dict[str, float]]
     ) -> list[int]:
-        """The rows in the order in which each is the best of relevance and novelty."""
+        """The first `k` of the rows by `diversify`."""
         vectors = np.stack([self.vectors.reconstruct(row) for row in rows])
-        near, chosen = vectors @ query, []
-        while len(chosen) < min(k, len(rows)):
-            left = [place for place in range(len(rows)) if place not in chosen]
-            alike = (vectors[left] @ vectors[chosen].T).max(1) if chosen else np.zeros(len(left))
-            gains = relevance * near[left] - (1 - relevance) * alike
-            best = int(gains.argmax())
-            stages[rows[left[best]]]["spread"] = float(gains[best])
-            chosen.append(left[best])
-        return [rows[place] for place in chosen]
+        gains = {rows[place]: gain for place, gain in diversify(query, vectors, k, relevance).items()}
+        for row, gain in gains.items():
+            stages[row]["spread"] = gain
+        return list(gains)
 
     def hit(self, row: int, stages: dict[str, float]) -> Hit:
         passage = self.passages[row]
@@ -464,42 +446,6 @@ def cut_rows(documents: Sequence[Document], chunker: Callable[[str], list[tuple[
             for name, value in {"document": document.name, **chunk._asdict()}.items():
                 rows[name].append(value)
     return rows
-
-
-def rank(stages: dict[int, dict[str, float]], method: str, constant: int = RANK_CONSTANT) -> list[int]:
-    """Rows from the best to the worst, by the scores of the one method or by the ranks in both."""
-    if method != "hybrid":
-        return sorted(stages, key=lambda row: (-stages[row][method], row))
-    sums = dict.fromkeys(stages, 0.0)
-    for name in ("dense", "bm25"):
-        found = sorted((row for row in stages if name in stages[row]), key=lambda row: (-stages[row][name], row))
-        for place, row in enumerate(found, 1):
-            sums[row] += 1 / (constant + place)
-    for row, total in sums.items():
-        stages[row]["hybrid"] = total
-    return sorted(sums, key=lambda row: (-sums[row], row))
-
-
-def make_vectors(vectors: np.ndarray, factory: str) -> faiss.Index:
-    index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-    graph = faiss.downcast_index(index)
-    if isinstance(graph, faiss.IndexHNSW):
-        graph.hnsw.efConstruction, graph.hnsw.efSearch = 2 * BREADTH, BREADTH
-    if not index.is_trained:
-        index.train(vectors)
-    index.add(vectors)
-    return index
-
-
-def measure_recall(index: faiss.Index, vectors: np.ndarray, queries: int = 200, nearest: int = 10) -> float:
-    """Share of the exact nearest passages of some passages that a search finds; 1 for an exact index."""
-    if isinstance(faiss.downcast_index(index), faiss.IndexFlat):
-        return 1.0
-    drawn = vectors[np.random.default_rng(0).permutation(len(vectors))[:queries]]
-    nearest = min(nearest, len(vectors))
-    _, found = index.search(drawn, nearest)
-    _, exact = faiss.knn(drawn, vectors, nearest, metric=faiss.METRIC_INNER_PRODUCT)
-    return float(np.mean([len(set(ours) & set(theirs)) / nearest for ours, theirs in zip(found, exact)]))
 
 
 def commit_of(model: SentenceTransformer) -> str | None:

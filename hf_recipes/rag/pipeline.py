@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from .fusion import RANK_CONSTANT
 from .grounding import ground
-from .index import RANK_CONSTANT, Hit, PassageIndex, Rerank
+from .index import Hit, PassageIndex, Rerank
 from .readers import NOTHING, Reader, says_nothing
 
 

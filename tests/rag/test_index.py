@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from hf_recipes import PassageIndex
 from hf_recipes.rag.documents import Document
-from hf_recipes.rag.index import make_vectors, measure_recall
+from hf_recipes.rag.vectors import make_vectors, measure_recall
 
 QUESTION = "Who put the lantern in the attic?"
 
