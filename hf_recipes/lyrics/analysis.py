@@ -52,13 +52,9 @@ def analyse(
     answers = {"model": logits if names else logits[:, 0]}
     if baselines:
         answers |= fit_baselines(songs.splits, vectors, names, encode() if encode else None, lexicon)
-    scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "r2")
+    metric = "accuracy" if names else "r2"
     by_song = {name: score_songs(answer, labels, names) for name, answer in answers.items()}
-    measured = {name: scores.compute(predictions=answer, references=labels) for name, answer in answers.items()}
-    if names:  # one score for each class as well
-        measured = {name: each | f1_by_class(answers[name], labels, names) for name, each in measured.items()}
-    for name in MARGINS:
-        measured.get(name, {}).pop("log_loss", None)
+    measured = {name: measure(name, answer, labels, names) for name, answer in answers.items()}
     parts, groups = parts_of(by_song["model"]), np.array([zlib.crc32(group.encode()) for group in test["group"]])
     low, high = interval(resample(lambda rows: quotient(parts[rows]), len(labels), groups=groups))
     of_words, found, known = [], {}, None
@@ -100,6 +96,16 @@ def analyse(
             **found,
         },
     )
+
+
+def measure(name: str, answer: np.ndarray, labels: np.ndarray, names: list[str] | None) -> dict[str, float]:
+    """The scores of a model's answers, those of each class among them."""
+    if names is None:
+        return ValueScores().compute(predictions=answer, references=labels)
+    measured = ClassScores().compute(predictions=answer, references=labels) | f1_by_class(answer, labels, names)
+    if name in MARGINS:
+        del measured["log_loss"]
+    return measured
 
 
 def f1_by_class(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:

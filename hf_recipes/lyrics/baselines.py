@@ -45,7 +45,7 @@ def fit_baselines(
         encoded: vectors of a sentence encoder by split, if it is to be compared.
         lexicon: scores of words, if what they tell by themselves is to be compared.
     """
-    train, test = splits["train"], splits["test"]
+    train = splits["train"]
     words = {name: splits[name]["words"][:] for name in ("train", "test")}
     weights = document_weights(words["train"], vectors.words)
     means = {
@@ -58,43 +58,8 @@ def fit_baselines(
         means["sentence encoder"] = [encoded["train"], encoded["test"]]
     labels, groups = np.array(train["label"][:]), np.array(train["group"][:])
     inner = list(GroupKFold(min(INNER_FOLDS, len(set(groups)))).split(labels, labels, groups))
-
-    def counts(**options: Any) -> CountVectorizer:
-        return CountVectorizer(analyzer=lambda document: document, **options)
-
-    def frequencies(most: int = 1) -> TfidfVectorizer:
-        return TfidfVectorizer(analyzer=lambda document: runs_of(document, most), sublinear_tf=True, min_df=2)
-
-    if names is None:
-        head = "ridge"
-        nothing = {NOTHING[1]: DummyRegressor()}
-        models = {
-            "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(STRENGTHS * 10, cv=inner)),
-            "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(STRENGTHS, cv=inner)),
-            "TF-IDF with pairs of words, ridge": make_pipeline(frequencies(2), RidgeCV(STRENGTHS, cv=inner)),
-            "TF-IDF, linear SVM": make_pipeline(
-                frequencies(), GridSearchCV(LinearSVR(), {"C": COSTS}, cv=inner, scoring="r2")
-            ),
-        }
-    else:
-        head = "logistic regression"
-        nothing = {NOTHING[0]: DummyClassifier(strategy="prior")}
-        models = {
-            "bag of words, naive Bayes": make_pipeline(
-                counts(), GridSearchCV(MultinomialNB(), {"alpha": SMOOTHINGS}, cv=inner, scoring="accuracy")
-            ),
-            "bag of words, logistic regression": make_pipeline(counts(binary=True), logistic(inner)),
-            "TF-IDF, logistic regression": make_pipeline(frequencies(), logistic(inner)),
-            "TF-IDF with pairs of words, logistic regression": make_pipeline(frequencies(2), logistic(inner)),
-            "TF-IDF, linear SVM": make_pipeline(
-                frequencies(), GridSearchCV(LinearSVC(), {"C": COSTS}, cv=inner, scoring="accuracy")
-            ),
-        }
-    answers = {
-        name: say(model.fit(np.zeros((len(train), 1)), labels), np.zeros((len(test), 1)), names)
-        for name, model in nothing.items()
-    }
-    answers |= {name: say(model.fit(words["train"], labels), words["test"], names) for name, model in models.items()}
+    head, models = make_models(names, inner)
+    answers = {name: say(model.fit(words["train"], labels), words["test"], names) for name, model in models.items()}
     for name, (of_train, of_test) in means.items():
         model = make_pipeline(
             StandardScaler(), RidgeCV(STRENGTHS * 100, cv=inner) if names is None else logistic(inner)
@@ -106,6 +71,44 @@ def fit_baselines(
             [each if names is None else log_softmax(each, 1) for each in parts], 0
         )
     return answers
+
+
+def make_models(names: list[str] | None, inner: list) -> tuple[str, dict[str, Any]]:
+    """What the linear heads are called, and the models of lists of words, the first of which does not look at them.
+
+    Args:
+        names: of the classes; None for values.
+        inner: folds that choose a penalty.
+    """
+
+    def counts(**options: Any) -> CountVectorizer:
+        return CountVectorizer(analyzer=lambda document: document, **options)
+
+    def frequencies(most: int = 1) -> TfidfVectorizer:
+        return TfidfVectorizer(analyzer=lambda document: runs_of(document, most), sublinear_tf=True, min_df=2)
+
+    if names is None:
+        return "ridge", {
+            NOTHING[1]: DummyRegressor(),
+            "bag of words, ridge": make_pipeline(counts(binary=True), RidgeCV(STRENGTHS * 10, cv=inner)),
+            "TF-IDF, ridge": make_pipeline(frequencies(), RidgeCV(STRENGTHS, cv=inner)),
+            "TF-IDF with pairs of words, ridge": make_pipeline(frequencies(2), RidgeCV(STRENGTHS, cv=inner)),
+            "TF-IDF, linear SVM": make_pipeline(
+                frequencies(), GridSearchCV(LinearSVR(), {"C": COSTS}, cv=inner, scoring="r2")
+            ),
+        }
+    return "logistic regression", {
+        NOTHING[0]: DummyClassifier(strategy="prior"),
+        "bag of words, naive Bayes": make_pipeline(
+            counts(), GridSearchCV(MultinomialNB(), {"alpha": SMOOTHINGS}, cv=inner, scoring="accuracy")
+        ),
+        "bag of words, logistic regression": make_pipeline(counts(binary=True), logistic(inner)),
+        "TF-IDF, logistic regression": make_pipeline(frequencies(), logistic(inner)),
+        "TF-IDF with pairs of words, logistic regression": make_pipeline(frequencies(2), logistic(inner)),
+        "TF-IDF, linear SVM": make_pipeline(
+            frequencies(), GridSearchCV(LinearSVC(), {"C": COSTS}, cv=inner, scoring="accuracy")
+        ),
+    }
 
 
 def sentiments(documents: Sequence[Sequence[str]], lexicon: dict[str, float]) -> np.ndarray:

@@ -93,17 +93,7 @@ def load_songs(
         if len(names) < 2:
             raise ValueError(f"all songs are of the class {names[0]}; choose a column with --label_column")
     chosen = DatasetDict({name: add_words(split, name) for name, split in chosen.items()})
-    duplicates = 0
-    if similarity < 1:
-        kept = first_of_duplicates([words for split in chosen.values() for words in split["words"]], similarity)
-        if "test" in chosen:
-            kept[: len(chosen["test"])] = True  # it stays as it is known to others
-        duplicates, start = int((~kept).sum()), 0
-        for name, split in chosen.items():
-            chosen[name] = split.select(np.flatnonzero(kept[start : start + len(split)]))
-            start += len(split)
-        if duplicates:
-            logger.info("%d songs are left out: another one has nearly the same words", duplicates)
+    chosen, duplicates = leave_out_duplicates(chosen, similarity)
     tested_on = None
     if "test" not in chosen:
         tested_on = (
@@ -166,6 +156,22 @@ def check_rows(split: Dataset, name: str, columns: dict[str, str]) -> Dataset:
             if not isinstance(year, (int, float)) or year != year:
                 raise ValueError(f"row {row} of {name}: {columns['year']} is {year!r}; a number is needed")
     return Dataset.from_dict({key: rows[key] for key in features}, features=Features(features))
+
+
+def leave_out_duplicates(splits: DatasetDict, similarity: float) -> tuple[DatasetDict, int]:
+    """The splits without songs that have nearly the same words as an earlier one, and how many these are. The test, which is the first
+    where it is there, stays as it is known to others."""
+    if similarity >= 1:
+        return splits, 0
+    kept = first_of_duplicates([words for split in splits.values() for words in split["words"]], similarity)
+    kept[: len(splits.get("test", []))] = True
+    duplicates, start, left = int((~kept).sum()), 0, {}
+    for name, split in splits.items():
+        left[name] = split.select(np.flatnonzero(kept[start : start + len(split)]))
+        start += len(split)
+    if duplicates:
+        logger.info("%d songs are left out: another one has nearly the same words", duplicates)
+    return DatasetDict(left), duplicates
 
 
 def first_of_duplicates(documents: list[list[str]], similarity: float) -> np.ndarray:
