@@ -21,6 +21,7 @@ A study is a YAML file beside the recipe's configurations:
                                          # `plot: agreement` shows which examples of each class all, some or none of the variants get right
         compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results; two
                                          # variants, or baselines of the section's runs
+        baselines: true                  # rows of the baselines that the first variant's runs measured; `untrained` where they saw no training data
         published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
         options: {train_size: 64}        # for every variant of the section
         variants:
@@ -41,7 +42,7 @@ import shutil
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -92,7 +93,7 @@ class Section:
     reference: str | None = None
     compare: dict[str, Any] = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)
-    baselines: bool = False
+    baselines: bool | Literal["untrained"] = False
     cards: list[str] = field(default_factory=list)
 
 

@@ -73,7 +73,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     """One row per variant; with `baselines`, those of the first variant; then what papers report. Columns without a value are left out."""
     rows = variant_rows(study, results)
     if section.baselines:
-        rows += baseline_rows(study, next(iter(results.values())))
+        trained = section.baselines != "untrained"
+        rows += baseline_rows(study, next(iter(results.values())), trained)
     headline = next(iter(study.metrics.values()))
     rows += [{"variant": f"*published:* {name}", headline: str(value)} for name, value in section.published.items()]
     filled = [key for key in rows[0] if any(row.get(key) is not None for row in rows)]
@@ -100,12 +101,13 @@ def variant_rows(study: Study, results: dict[str, list[dict]]) -> list[dict[str,
     return rows
 
 
-def baseline_rows(study: Study, runs: list[dict]) -> list[dict[str, Any]]:
-    """One for each baseline that the runs measured on their test."""
+def baseline_rows(study: Study, runs: list[dict], trained: bool) -> list[dict[str, Any]]:
+    """One for each baseline that the runs measured on their test; `trained` on what the runs were trained on."""
     rows = []
     for name in runs[0]["results"].get("baselines", {}):
         row = {"variant": f"*baseline:* {name}", "runs": len(runs)}
-        row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
+        if trained:
+            row[f"training {study.unit}"] = round(mean_of(runs, "train_examples"))
         for key, title in study.metrics.items():
             values = [run["results"]["baselines"][name].get(key.removeprefix("test_")) for run in runs]
             row[title] = mean_and_deviation(values) if key.startswith("test_") else None

@@ -86,6 +86,14 @@ def test_columns_without_a_value_are_left_out(small_study):
     assert row == {"variant": "tiny", "runs": 1, "test MAE": "1", "validation MAE": "2", "minutes": "1"}
 
 
+@pytest.mark.parametrize("baselines, images", [(True, [8, 8]), ("untrained", [8, None])])
+def test_untrained_baselines_have_no_training_data(small_study, baselines, images):
+    measured = {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0, "precision": "fp32", "parameters": 5}
+    run = {"seed": 0, "results": measured | {"train_examples": 8, "baselines": {"threshold": {"mae": 3.0}}}}
+    rows = section_rows(load_study(small_study), Section("One", ["tiny"], baselines=baselines), {"tiny": [run]})
+    assert [row["training images"] for row in rows] == images and rows[1]["test MAE"] == "3"
+
+
 def test_rows_say_in_which_precision_they_were_trained_where_it_differs(small_study):
     measured = {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0}
     runs = {
