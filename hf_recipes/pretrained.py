@@ -80,6 +80,23 @@ def load_trained(model_class: type, source: str) -> PreTrainedModel:
     return model
 
 
+def set_dropout(config: PreTrainedConfig, share: float | None) -> None:
+    """Every dropout of an encoder in training, before it is made; None leaves them as they are.
+
+    On a processor dropout of the attention costs a good part of a step: its fused form does not know it.
+
+    Raises:
+        ValueError: when the config has none.
+    """
+    if share is None:
+        return
+    names = [name for name, value in config.to_dict().items() if "dropout" in name and isinstance(value, (int, float))]
+    if not names:
+        raise ValueError(f"--dropout is {share}, and {type(config).__name__} has none")
+    for name in names:
+        setattr(config, name, share)
+
+
 def longest_window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """The most tokens that a model reads at once."""
     positions = getattr(config, "max_position_embeddings", None) or 0

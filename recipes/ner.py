@@ -30,7 +30,14 @@ from hf_recipes.ner.windows import (
     reduce_batch,
     tag_sentences,
 )
-from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
+from hf_recipes.pretrained import (
+    check_weights,
+    encoder_layers,
+    errors_only,
+    find_head,
+    longest_window,
+    set_dropout,
+)
 from hf_recipes.run import launch, run
 from hf_recipes.training import RecipeTrainer
 
@@ -47,6 +54,7 @@ READ_BY = {
     "map": MAPPED,
     "new_types": ("mapped_head",),
     "lora_rank": TRAINED,
+    "dropout": TRAINED,
     "label_all": TRAINED,
     "learn_padding": TRAINED,
 }
@@ -90,6 +98,9 @@ class NerArguments(DatasetArguments):
         default="related", metadata={"help": "Where rows begin of types that the tagger does not have."}
     )
     lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
+    dropout: float | None = field(
+        default=None, metadata={"help": "Of the encoder in training, a share; the encoder's own if not given."}
+    )
     max_length: int = field(default=128, metadata={"help": "Tokens of a window."})
     stride: int = field(default=32, metadata={"help": "Tokens that the windows of a long sentence share."})
     label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
@@ -168,7 +179,14 @@ def choose_strategy(recipe: NerArguments) -> str:
 def check_options(recipe: NerArguments) -> None:
     """Refuses what cannot be and options that the strategy does not read."""
     check_ranges(
-        recipe, {"lora_rank": (0, None), "stride": (0, None), "max_length": (3, None), "train_sentences": (1, None)}
+        recipe,
+        {
+            "lora_rank": (0, None),
+            "dropout": (0, 1),
+            "stride": (0, None),
+            "max_length": (3, None),
+            "train_sentences": (1, None),
+        },
     )
     check_read(recipe, READ_BY)
 
@@ -185,8 +203,12 @@ def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:
 
 
 def load_tagger(recipe: NerArguments) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(recipe.model)
+    set_dropout(config, recipe.dropout)
     with errors_only():
-        model, info = AutoModelForTokenClassification.from_pretrained(recipe.model, output_loading_info=True)
+        model, info = AutoModelForTokenClassification.from_pretrained(
+            recipe.model, config=config, output_loading_info=True
+        )
     check_weights(model, info["missing_keys"], recipe.model, recipe.strategy == "fresh_head")
     return model
 

@@ -15,7 +15,14 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 from hf_recipes import QuestionAnsweringPipeline
 from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, check_ranges
 from hf_recipes.lora import add_lora
-from hf_recipes.pretrained import check_weights, encoder_layers, errors_only, find_head, longest_window
+from hf_recipes.pretrained import (
+    check_weights,
+    encoder_layers,
+    errors_only,
+    find_head,
+    longest_window,
+    set_dropout,
+)
 from hf_recipes.question_answering.analysis import analyse
 from hf_recipes.question_answering.card import make_card
 from hf_recipes.question_answering.data import LoadedQuestions, load_questions, with_wrong_contexts
@@ -30,9 +37,11 @@ PARTS = ("train", "validation", "test")
 # the least and the most that options can be
 RANGES = {
     "train_questions": (1, None),
+    "test_questions": (1, None),
     "wrong_contexts": (0, None),
     "layers": (0, None),
     "lora_rank": (0, None),
+    "dropout": (0, 1),
     "max_answer_length": (1, None),
     "sensitivity": (0, None),
 }
@@ -50,6 +59,7 @@ class QuestionAnsweringArguments(DatasetArguments):
     train_questions: int | None = field(
         default=None, metadata={"help": "So many, drawn by the seed; all if not given."}
     )
+    test_questions: int | None = field(default=None, metadata={"help": "The same for the test."})
     drop_bad_answers: bool = field(
         default=False, metadata={"help": "Leave out training questions whose answer is not where it should be."}
     )
@@ -66,6 +76,9 @@ class QuestionAnsweringArguments(DatasetArguments):
     layers: int = field(default=0, metadata={"help": "Keep so many of the encoder's layers, the first; 0 keeps all."})
     scratch: bool = field(default=False, metadata={"help": "Begin from random weights."})
     lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
+    dropout: float | None = field(
+        default=None, metadata={"help": "Of the encoder in training, a share; the encoder's own if not given."}
+    )
     max_length: int = field(default=384, metadata={"help": "Tokens of a window."})
     stride: int = field(default=128, metadata={"help": "Tokens of the context that windows share."})
     max_answer_length: int = field(default=30, metadata={"help": "Most tokens of an answer."})
@@ -86,6 +99,7 @@ def main(recipe: QuestionAnsweringArguments, args: RecipeTrainingArguments) -> d
             validation_share=recipe.validation_share,
             test_share=recipe.test_share,
             train_questions=recipe.train_questions,
+            test_questions=recipe.test_questions,
             drop_bad_answers=recipe.drop_bad_answers,
             seed=args.seed,
         )
@@ -131,6 +145,7 @@ def make_trainer(
 
 def make_model(recipe: QuestionAnsweringArguments) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(recipe.model, num_labels=2)  # a start and an end
+    set_dropout(config, recipe.dropout)
     # the pipeline reads and answers as the model was tested
     config.answer_window, config.answer_stride, config.answer_length = (
         recipe.max_length,

@@ -51,6 +51,7 @@ def load_questions(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     train_questions: int | None = None,
+    test_questions: int | None = None,
     drop_bad_answers: bool = False,
     seed: int = 0,
 ) -> LoadedQuestions:
@@ -65,7 +66,7 @@ def load_questions(
             `validation*`, `test*`), or one file to train on.
         config, revision: of a data set on the Hub: which of several it holds, and its branch, tag or commit.
         validation_share, test_share: of the training questions, where the data set has no such split.
-        train_questions: so many of them train, drawn by the seed; all where None.
+        train_questions, test_questions: so many of them train and test, drawn by the seed; all where None.
         drop_bad_answers: leave out training questions with an answer that is not in the context where it should start, instead of an error.
         seed: of the draws.
 
@@ -97,10 +98,13 @@ def load_questions(
         chosen["train"], chosen["test"] = draw(chosen["train"], test_share, seed)
     if "validation" not in chosen:
         chosen["train"], chosen["validation"] = draw(chosen["train"], validation_share, seed)
-    if train_questions is not None:
-        if not 0 < train_questions <= len(chosen["train"]):
-            raise ValueError(f"--train_questions is {train_questions}; there are {len(chosen['train'])}")
-        chosen["train"] = chosen["train"].shuffle(seed=seed).take(train_questions)
+    for name, wanted in (("train", train_questions), ("test", test_questions)):
+        if wanted is not None:
+            if not 0 < wanted <= len(chosen[name]):
+                raise ValueError(f"--{name}_questions is {wanted}; there are {len(chosen[name])}")
+            chosen[name] = chosen[name].shuffle(seed=seed).take(wanted)
+    if test_questions is not None:
+        tested_on = f"{test_questions:,} questions, drawn by the seed, of {tested_on or 'its test split'}"
     return LoadedQuestions(DatasetDict(chosen), tested_on, found)
 
 

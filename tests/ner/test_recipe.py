@@ -151,8 +151,9 @@ def test_predictions_suggest_the_map(run_ner, tagger, other_data, no_report, tmp
 
 def test_low_rank_updates_are_merged(run_ner, tagger, other_data, no_report, tmp_path):
     no_report("ner")
-    options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head", "lora_rank": 4, "num_train_epochs": 1}
-    assert run_ner(tmp_path / "run", **options)["test_f1"] > 0.9
+    options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head", "num_train_epochs": 1}
+    assert run_ner(tmp_path / "run", lora_rank=4, dropout=0.25, **options)["test_f1"] > 0.9
+    assert read_json(tmp_path / "run/config.json")["attention_probs_dropout_prob"] == 0.25
     source = safetensors.torch.load_file(tagger / "model.safetensors")
     made = safetensors.torch.load_file(tmp_path / "run/model.safetensors")
     assert set(made) == set(source)

@@ -20,8 +20,12 @@ def test_a_validation_split_becomes_the_test_and_articles_stay_together(tmp_path
     assert sorted(data.splits["train"]["index"][:] + data.splits["validation"]["index"][:]) == list(range(200))
     few = load_questions(str(folder), seed=3, train_questions=7)
     assert len(few.splits["train"]) == 7 and few.splits["validation"]["index"] == data.splits["validation"]["index"]
-    with pytest.raises(ValueError, match="--train_questions is 999"):
-        load_questions(str(folder), train_questions=999)
+    fewer = load_questions(str(folder), seed=3, test_questions=4)
+    assert len(fewer.splits["test"]) == 4 and len(fewer.splits["train"]) == len(data.splits["train"])
+    assert fewer.tested_on == "4 questions, drawn by the seed, of its validation split"
+    for split in ("train", "test"):
+        with pytest.raises(ValueError, match=f"--{split}_questions is 999"):
+            load_questions(str(folder), **{f"{split}_questions": 999})
 
 
 def test_squads_nested_form_gives_the_same_rows(tmp_path):

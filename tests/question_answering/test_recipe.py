@@ -142,7 +142,9 @@ def test_fewer_layers_random_weights_and_low_rank_updates(run_reader, encoder, n
     assert len(model.bert.encoder.layer) == 1 and short["parameters"] == sum(
         each.numel() for each in model.parameters()
     )
-    run_reader(tmp_path / "lora", lora_rank=2, num_train_epochs=1)
+    run_reader(tmp_path / "lora", lora_rank=2, num_train_epochs=1, dropout=0.25)
+    config = read_json(tmp_path / "lora/config.json")
+    assert config["hidden_dropout_prob"] == config["attention_probs_dropout_prob"] == 0.25
     assert not [
         name for name in AutoModelForQuestionAnswering.from_pretrained(tmp_path / "lora").state_dict() if "lora" in name
     ]
