@@ -19,7 +19,6 @@ from hf_recipes.super_resolution.analysis import analyse
 from hf_recipes.super_resolution.card import make_card
 from hf_recipes.super_resolution.data import (
     LoadedImages,
-    PatchCutter,
     as_arrays,
     as_pairs,
     check_batch_size,
@@ -28,6 +27,7 @@ from hf_recipes.super_resolution.data import (
 )
 from hf_recipes.super_resolution.losses import PerceptualLoss, make_loss
 from hf_recipes.super_resolution.metrics import make_compute, make_reduce
+from hf_recipes.super_resolution.patches import PatchCutter, PatchMaker
 from hf_recipes.super_resolution.start import take_weights
 from hf_recipes.super_resolution.vgg import Lpips
 from hf_recipes.training import RecipeTrainer
@@ -58,6 +58,13 @@ class SuperResolutionArguments(DatasetArguments):
         metadata={"help": "Folder or id of a trained network to go on from; of another scale, all but its last layer."},
     )
     patch_size: int = field(default=96, metadata={"help": "Side in pixels of the large patches."})
+    least_zoom: float | None = field(
+        default=None,
+        metadata={
+            "help": "Cut large patches anywhere, shrink those of every other batch to as little as this (1: none), and make the small ones of them, for "
+            "more variety; if not given, both are cut from the images as they are."
+        },
+    )
     pixel_loss: Literal["l1", "mse", "charbonnier"] = field(default="l1", metadata={"help": "Distance of pixels."})
     perceptual_weight: float = field(default=0.0, metadata={"help": "Of the loss on VGG16's features."})
     perceptual_layers: list[str] = field(
@@ -125,7 +132,9 @@ def make_trainer(
         train_dataset=as_arrays(images.splits["train"], recipe.scale),
         eval_dataset=as_pairs(images.splits["validation"], recipe.scale, sources),
         data_collator=collate,
-        augment=PatchCutter(recipe.scale, recipe.patch_size),
+        augment=PatchCutter(recipe.scale, recipe.patch_size)
+        if recipe.least_zoom is None
+        else PatchMaker(recipe.scale, recipe.patch_size, recipe.least_zoom),
         compute_loss_func=make_loss(recipe.pixel_loss, perceptual, recipe.perceptual_weight, recipe.frequency_weight),
         compute_metrics=make_compute(sources),
         reduce=make_reduce(recipe.scale),

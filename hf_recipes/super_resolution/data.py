@@ -32,7 +32,6 @@ DECODED = Features(
     }
 )
 BATCH = 8  # images decoded at once: large ones are some ten megabytes each
-DIRECTIONS = 8  # four quarter turns, each with its mirror image
 
 
 class LoadedImages(NamedTuple):
@@ -283,38 +282,3 @@ def check_batch_size(splits: DatasetDict, batch_size: int) -> None:
         sizes = set(zip(splits[name]["height"], splits[name]["width"]))
         if batch_size > 1 and len(sizes) > 1:
             raise ValueError(f"the images of {name} differ in size; give --per_device_eval_batch_size 1")
-
-
-class PatchCutter:
-    """Cuts one patch at random from each pair of images, and turns and mirrors it.
-
-    Args:
-        scale: of the pairs.
-        patch_size: side in pixels of the large patches, a multiple of the scale.
-
-    Raises:
-        ValueError: when it is none.
-    """
-
-    def __init__(self, scale: int, patch_size: int):
-        if patch_size % scale or patch_size < scale:
-            raise ValueError(f"--patch_size is {patch_size}; it is a multiple of the scale, {scale}")
-        self.scale, self.side = scale, patch_size // scale
-
-    def __call__(self, batch: dict[str, list[torch.Tensor]], generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Lists of uint8 images `low` and `high` become `pixel_values` `(batch, 3, side, side)` and `labels`, `scale` times as
-        large, 0..1."""
-        patches: tuple[list, list] = ([], [])
-        for low, high in zip(batch["low"], batch["high"]):
-            top, left = (int(torch.randint(side - self.side + 1, (), generator=generator)) for side in low.shape[:2])
-            direction = int(torch.randint(DIRECTIONS, (), generator=generator))
-            for image, factor, kept in ((low, 1, patches[0]), (high, self.scale, patches[1])):
-                rows, columns = (slice(start * factor, (start + self.side) * factor) for start in (top, left))
-                kept.append(turn(image[rows, columns], direction))
-        small, large = (torch.stack(kept).movedim(-1, 1).float() / 255 for kept in patches)
-        return {"pixel_values": small, "labels": large}
-
-
-def turn(image: torch.Tensor, direction: int) -> torch.Tensor:
-    """`(height, width, channels)` turned by `direction % 4` quarters, from 4 on mirrored first."""
-    return torch.rot90(image.flip(1) if direction >= 4 else image, direction % 4)

@@ -7,7 +7,6 @@ from pictures import draw_picture, save_pictures
 from PIL import Image
 
 from hf_recipes.super_resolution.data import (
-    PatchCutter,
     as_arrays,
     as_pairs,
     check_batch_size,
@@ -103,50 +102,6 @@ def test_missing_benchmarks_say_what_to_do(pictures):
 def test_bad_shares_are_named(pictures):
     with pytest.raises(ValueError, match="--validation_size is 10, and 10 training images are left"):
         load(pictures / "photos", validation_size=10)
-
-
-# -- patches ---------------------------------------------------------------------------------------
-def numbered_pair(scale: int, height: int = 9, width: int = 7) -> dict[str, list[torch.Tensor]]:
-    """A small image whose pixels are all different, and one that repeats each of them `scale` x `scale` times."""
-    low = torch.arange(height * width, dtype=torch.uint8).view(height, width, 1).repeat(1, 1, 3)
-    low[..., 1] += 100
-    return {"low": [low], "high": [low.repeat_interleave(scale, 0).repeat_interleave(scale, 1)]}
-
-
-@pytest.mark.parametrize("scale", [2, 3])
-def test_patches_are_aligned_and_turned_in_all_ways(scale):
-    cutter, seen = PatchCutter(scale, 4 * scale), set()
-    for seed in range(300):
-        batch = cutter(numbered_pair(scale), torch.Generator().manual_seed(seed))
-        small, large = batch["pixel_values"], batch["labels"]
-        assert small.shape == (1, 3, 4, 4) and large.shape == (1, 3, 4 * scale, 4 * scale)
-        assert large.equal(small.repeat_interleave(scale, 2).repeat_interleave(scale, 3))
-        numbers = (small[0, 0] * 255).round().int()
-        assert (small[0, 1] * 255).round().int().equal(numbers + 100)
-        steps = (int(numbers[0, 1] - numbers[0, 0]), int(numbers[1, 0] - numbers[0, 0]))
-        seen.add((*steps, int(numbers.min())))
-    assert {(right, down) for right, down, _ in seen} == {
-        (1, 7),
-        (-1, 7),
-        (1, -7),
-        (-1, -7),
-        (7, 1),
-        (-7, 1),
-        (7, -1),
-        (-7, -1),
-    }
-    assert {corner for *_, corner in seen} == {7 * row + column for row in range(6) for column in range(4)}
-
-
-def test_the_same_generator_cuts_the_same_patches():
-    cutter = PatchCutter(2, 8)
-    first, again = (cutter(numbered_pair(2), torch.Generator().manual_seed(5)) for _ in range(2))
-    assert first["labels"].equal(again["labels"])
-
-
-def test_a_patch_is_a_multiple_of_the_scale():
-    with pytest.raises(ValueError, match="--patch_size is 16; it is a multiple of the scale, 3"):
-        PatchCutter(3, 16)
 
 
 def test_batches_of_whole_images_and_of_images_to_cut(pictures):
