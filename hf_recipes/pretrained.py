@@ -83,8 +83,6 @@ def load_trained(model_class: type, source: str) -> PreTrainedModel:
 def set_dropout(config: PreTrainedConfig, share: float | None) -> None:
     """Every dropout of an encoder in training, before it is made; None leaves them as they are.
 
-    On a processor dropout of the attention costs a good part of a step: its fused form does not know it.
-
     Raises:
         ValueError: when the config has none.
     """

@@ -160,6 +160,10 @@ def load_study(file: Path) -> Study:
             raise ValueError(f"{file}: the reference {section.reference} is no variant of {section.title!r}")
         if section.plot not in PLOTS:
             raise ValueError(f"{file}: the plot {section.plot!r} of {section.title!r} is none of {', '.join(PLOTS)}")
+        if section.baselines not in (True, False, "untrained"):
+            raise ValueError(
+                f"{file}: the baselines of {section.title!r} are {section.baselines!r}; they are true, false or untrained"
+            )
         strangers = set(section.cards) - set(section.variants)
         if strangers:
             raise ValueError(f"{file}: the cards {', '.join(sorted(strangers))} are no variants of {section.title!r}")

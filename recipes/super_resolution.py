@@ -120,6 +120,10 @@ def make_trainer(
     model: SuperResolver,
 ) -> RecipeTrainer:
     check_batch_size(images.splits, args.per_device_eval_batch_size)
+    if recipe.least_zoom is None:
+        cutter = PatchCutter(recipe.scale, recipe.patch_size)
+    else:
+        cutter = PatchMaker(recipe.scale, recipe.patch_size, recipe.least_zoom)
     perceptual = None
     if recipe.perceptual_weight:
         perceptual = PerceptualLoss(
@@ -132,9 +136,7 @@ def make_trainer(
         train_dataset=as_arrays(images.splits["train"], recipe.scale),
         eval_dataset=as_pairs(images.splits["validation"], recipe.scale, sources),
         data_collator=collate,
-        augment=PatchCutter(recipe.scale, recipe.patch_size)
-        if recipe.least_zoom is None
-        else PatchMaker(recipe.scale, recipe.patch_size, recipe.least_zoom),
+        augment=cutter,
         compute_loss_func=make_loss(recipe.pixel_loss, perceptual, recipe.perceptual_weight, recipe.frequency_weight),
         compute_metrics=make_compute(sources),
         reduce=make_reduce(recipe.scale),

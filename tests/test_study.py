@@ -144,6 +144,7 @@ def test_unknown_variants_and_sections_are_named(small_study):
     ("change", "message"),
     [
         ({"plot": "pie"}, "the plot 'pie' of 'One' is none of rows, curve"),
+        ({"baselines": "untraind"}, "the baselines of 'One' are 'untraind'; they are true, false or untrained"),
         ({"cards": ["tinny"]}, "the cards tinny are no variants of 'One'"),
         ({"variants": {"tiny": {}}}, "the variant tiny has no config"),
         ({"title": "One"}, "two sections define the variant tiny"),

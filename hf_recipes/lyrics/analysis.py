@@ -52,9 +52,9 @@ def analyse(
     answers = {"model": logits if names else logits[:, 0]}
     if baselines:
         answers |= fit_baselines(songs.splits, vectors, names, encode() if encode else None, lexicon)
-    metric = "accuracy" if names else "r2"
+    scores, metric = (ClassScores(), "accuracy") if names else (ValueScores(), "r2")
     by_song = {name: score_songs(answer, labels, names) for name, answer in answers.items()}
-    measured = {name: measure(name, answer, labels, names) for name, answer in answers.items()}
+    measured = {name: measure(name, answer, labels, names, scores) for name, answer in answers.items()}
     parts, groups = parts_of(by_song["model"]), np.array([zlib.crc32(group.encode()) for group in test["group"]])
     low, high = interval(resample(lambda rows: quotient(parts[rows]), len(labels), groups=groups))
     of_words, found, known = [], {}, None
@@ -98,13 +98,15 @@ def analyse(
     )
 
 
-def measure(name: str, answer: np.ndarray, labels: np.ndarray, names: list[str] | None) -> dict[str, float]:
+def measure(
+    name: str, answer: np.ndarray, labels: np.ndarray, names: list[str] | None, scores: ClassScores | ValueScores
+) -> dict[str, float]:
     """The scores of a model's answers, those of each class among them."""
-    if names is None:
-        return ValueScores().compute(predictions=answer, references=labels)
-    measured = ClassScores().compute(predictions=answer, references=labels) | f1_by_class(answer, labels, names)
+    measured = scores.compute(predictions=answer, references=labels)
+    if names:
+        measured |= f1_by_class(answer, labels, names)
     if name in MARGINS:
-        del measured["log_loss"]
+        measured.pop("log_loss", None)  # values have none
     return measured
 
 

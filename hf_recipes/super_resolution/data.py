@@ -1,4 +1,4 @@
-"""Large images and the small ones made of them: load, decode once, cut patches; and the benchmarks as they are given."""
+"""Large images and the small ones made of them: load and decode once; and the benchmarks as they are given."""
 
 import logging
 from collections.abc import Sequence

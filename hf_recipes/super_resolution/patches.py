@@ -27,8 +27,7 @@ class PatchCutter:
         large, 0..1."""
         patches: tuple[list, list] = ([], [])
         for low, high in zip(batch["low"], batch["high"]):
-            top, left = (int(torch.randint(side - self.side + 1, (), generator=generator)) for side in low.shape[:2])
-            direction = int(torch.randint(DIRECTIONS, (), generator=generator))
+            (top, left), direction = draw(low, self.side, generator)
             for image, factor, kept in ((low, 1, patches[0]), (high, self.scale, patches[1])):
                 rows, columns = (slice(start * factor, (start + self.side) * factor) for start in (top, left))
                 kept.append(turn(image[rows, columns], direction))
@@ -67,12 +66,9 @@ class PatchMaker:
         inner, outer = round(self.patch_size / zoom), round(whole / zoom)
         patches = []
         for image in batch["high"]:
-            places = [
-                int(torch.randint(side - inner + 1, (), generator=generator)) - (outer - inner) // 2
-                for side in image.shape[:2]
-            ]
-            direction = int(torch.randint(DIRECTIONS, (), generator=generator))
-            patches.append(turn(cut_mirrored(image, places, outer), direction))
+            corner, direction = draw(image, inner, generator)
+            corner = [start - (outer - inner) // 2 for start in corner]
+            patches.append(turn(cut_mirrored(image, corner, outer), direction))
         large = shrink(torch.stack(patches).movedim(-1, 1), whole).contiguous(memory_format=torch.contiguous_format)
         small = shrink(large, whole // self.scale)
         return {
@@ -86,11 +82,17 @@ def check_patch_size(scale: int, patch_size: int) -> None:
         raise ValueError(f"--patch_size is {patch_size}; it is a multiple of the scale, {scale}")
 
 
+def draw(image: torch.Tensor, side: int, generator: torch.Generator) -> tuple[list[int], int]:
+    """The upper left corner of a patch inside of an image `(height, width, channels)`, and the direction that it is turned to."""
+    corner = [int(torch.randint(length - side + 1, (), generator=generator)) for length in image.shape[:2]]
+    return corner, int(torch.randint(DIRECTIONS, (), generator=generator))
+
+
 def cut_mirrored(image: torch.Tensor, corner: list[int], side: int) -> torch.Tensor:
     """`(side, side, channels)` from a corner on that may lie outside of an image, which is mirrored at its border as `resize_bicubic` does."""
     for axis, start in enumerate(corner):
         length = image.shape[axis]
-        if 0 <= start <= length - side:
+        if 0 <= start <= length - side:  # most are inside, where nothing has to be copied
             image = image.narrow(axis, start, side)
             continue
         places = torch.arange(start, start + side, device=image.device) % (2 * length)

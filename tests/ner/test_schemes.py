@@ -96,6 +96,3 @@ def test_schemes_are_found():
     assert sentence == ["I-a", "B-a", "I-a", "O"] and find_scheme(set(sentence), [sentence]) == "IOB1"
     assert find_scheme(["O", "B-a", "I-a"], [["B-a", "O", "B-a"], ["O", "I-a"]]) == "IOB2"  # one stray tag
     assert split_tag("B-creative-work") == ("B", "creative-work")
-
-
-# -- maps ------------------------------------------------------------------------------------------
