@@ -68,7 +68,8 @@ class SuperResolutionArguments(DatasetArguments):
     pixel_loss: Literal["l1", "mse", "charbonnier"] = field(default="l1", metadata={"help": "Distance of pixels."})
     perceptual_weight: float = field(default=0.0, metadata={"help": "Of the loss on VGG16's features."})
     perceptual_layers: list[str] = field(
-        default_factory=lambda: ["relu2_2", "relu3_3"], metadata={"help": "Whose features are compared."}
+        default_factory=lambda: ["relu1_2", "relu2_2", "relu3_3"],
+        metadata={"help": "Whose features are compared."},
     )
     perceptual_layer_weights: list[float] = field(
         default_factory=list, metadata={"help": "Of these layers, in their order; each counts 1 if not given."}
@@ -100,7 +101,7 @@ def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dic
     sources = list(dict.fromkeys(["", *test["source"]]))  # images of the data set itself have no name
     trainer = make_trainer(recipe, args, images, sources, model)
     lpips = Lpips(recipe.perceptual_backbone) if recipe.lpips else None
-    report = partial(analyse, test=test, lpips=lpips, before=before)
+    report = partial(analyse, validation=images.splits["validation"], test=test, lpips=lpips, before=before)
     return run(trainer, recipe, as_pairs(test, recipe.scale, sources), report)
 
 

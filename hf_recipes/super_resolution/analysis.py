@@ -32,14 +32,19 @@ MOST_DEVIATION = 0.1  # dB of bicubic interpolation from its published row
 
 
 def analyse(
-    trainer, predictions, test: Dataset, lpips: Lpips | None = None, before: SuperResolver | None = None
+    trainer,
+    predictions,
+    validation: Dataset,
+    test: Dataset,
+    lpips: Lpips | None = None,
+    before: SuperResolver | None = None,
 ) -> Report:
     """The report of a test.
 
     Args:
         trainer: holds the reloaded model.
         predictions: of `trainer.predict(test)`; what it measured is in the results already.
-        test: decoded images.
+        validation, test: decoded images.
         lpips: measures the perceptual distance as well, where given.
         before: the network that this one went on from, whose images are compared with its own; else they are with interpolated ones.
     """
@@ -59,6 +64,7 @@ def analyse(
         baselines={name: means_by_source(rows, name) for name in rows[0]["metrics"] if name != OURS},
         measured={
             **{f"test_{key}": value for key, value in means_by_source(rows, OURS).items() if "lpips" in key},
+            **({"eval_lpips": mean_lpips(model, validation, lpips)} if by_features else {}),  # to choose a loss by
             "multiply_adds": count_multiply_adds(model),
             "receptive_field": 2 * model.reach + 1,
             "seconds_a_megapixel": time_megapixel(model),
@@ -128,6 +134,11 @@ def measure_all(
         for name, distance in zip(images, distances):
             metrics[name]["lpips"] = distance
     return metrics
+
+
+def mean_lpips(model: SuperResolver, images: Dataset, lpips: Lpips) -> float:
+    pairs = (to_arrays(row, model.config.scale) for row in images)
+    return float(np.mean([lpips([to_tensor(enlarge(model, low))], to_tensor(high)) for low, high in pairs]))
 
 
 def measure_image(

@@ -112,4 +112,7 @@ def describe_training(recipe: Any) -> str:
         start = f" It went on from the weights of a trained {source.architecture} network that makes images {source.scale} times as large"
         run = read_json(Path(recipe.start_from) / RESULTS_FILE)
         start += f", whose training took {run['train_seconds'] / 60:.0f} minutes more." if run else "."
-    return f" Trained on {' plus '.join(parts)}.{start}"
+    patches = ""
+    if recipe.least_zoom is not None:
+        patches = f" Its large patches were cut anywhere, those of every other batch shrunk to as little as {recipe.least_zoom:g} of their size."
+    return f" Trained on {' plus '.join(parts)}.{patches}{start}"

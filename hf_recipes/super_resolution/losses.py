@@ -33,7 +33,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         backbone: str,
-        layers: Sequence[str] = ("relu2_2", "relu3_3"),
+        layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_3"),
         weights: Sequence[float] = (),
         bf16: bool = False,
     ):
