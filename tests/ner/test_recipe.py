@@ -1,10 +1,11 @@
+import functools
 import json
 
 import pytest
 import safetensors.torch
 from conftest import go_back, load_recipe
 from hub import card_errors
-from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForTokenClassification, AutoTokenizer, BertForTokenClassification, pipeline
 
 from hf_recipes import cli
 from hf_recipes.checkpoints import read_json
@@ -26,6 +27,20 @@ def test_the_run_learns_and_says_what_it_misses(tagger):
         "How sure the F1 is",
     ):
         assert expected in card
+
+
+def test_a_processor_trains_with_plain_attention_and_answers_with_fused(run_ner, no_report, tmp_path, monkeypatch):
+    no_report("ner")
+    used, forward = set(), BertForTokenClassification.forward
+
+    @functools.wraps(forward)  # the trainer reads which columns it takes
+    def spy(self, *args, **kwargs):
+        used.add((self.training, self.config._attn_implementation))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(BertForTokenClassification, "forward", spy)
+    run_ner(tmp_path, max_steps=2, num_train_epochs=1)
+    assert used == {(True, "eager"), (False, "sdpa")}
 
 
 def test_the_stock_pipeline_does_not_split_words(tagger):
