@@ -166,14 +166,19 @@ def comparison_rows(study: Study, section: Section) -> list[dict[str, Any]]:
     return rows
 
 
+def format_measured(value: float | int) -> str:
+    """With four digits, zeros at the end among them; whole numbers stay whole."""
+    return f"{value:#.4g}" if isinstance(value, float) and abs(value) < 1000 else format_cell(value)
+
+
 def mean_and_deviation(values: list[float | None]) -> str | None:
     """Such as 1.65 ± 0.12, with two digits of the sample standard deviation; None where a run has no value."""
     if not values or None in values or not np.isfinite(values).all():  # of some runs only: not what the row promises
         return None
     if len(set(values)) == 1:
-        return format_cell(values[0])  # whole numbers stay whole
+        return format_measured(values[0])
     mean, deviation = np.mean(values), np.std(values, ddof=1)
     if deviation <= 1e-5 * abs(mean):  # the same but for rounding
-        return format_cell(float(mean))
+        return format_measured(float(mean))
     digits = min(max(0, 1 - int(np.floor(np.log10(deviation)))), 4)
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"

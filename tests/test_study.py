@@ -83,7 +83,7 @@ def test_columns_without_a_value_are_left_out(small_study):
     loaded.metrics["never_measured"] = "never measured"
     run = {"seed": 0, "results": {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0, "precision": "fp32"}}
     (row,) = section_rows(loaded, Section("One", ["tiny"]), {"tiny": [run]})
-    assert row == {"variant": "tiny", "runs": 1, "test MAE": "1", "validation MAE": "2", "minutes": "1"}
+    assert row == {"variant": "tiny", "runs": 1, "test MAE": "1.000", "validation MAE": "2.000", "minutes": "1.000"}
 
 
 @pytest.mark.parametrize("baselines, images", [(True, [8, 8]), ("untrained", [8, None])])
@@ -91,7 +91,7 @@ def test_untrained_baselines_have_no_training_data(small_study, baselines, image
     measured = {"test_mae": 1.0, "eval_mae": 2.0, "train_seconds": 60.0, "precision": "fp32", "parameters": 5}
     run = {"seed": 0, "results": measured | {"train_examples": 8, "baselines": {"threshold": {"mae": 3.0}}}}
     rows = section_rows(load_study(small_study), Section("One", ["tiny"], baselines=baselines), {"tiny": [run]})
-    assert [row["training images"] for row in rows] == images and rows[1]["test MAE"] == "3"
+    assert [row["training images"] for row in rows] == images and rows[1]["test MAE"] == "3.000"
 
 
 def test_rows_say_in_which_precision_they_were_trained_where_it_differs(small_study):
@@ -205,6 +205,7 @@ def test_a_variant_goes_on_from_the_run_of_another(small_study, monkeypatch):
 def test_means_have_the_digits_that_their_spread_allows():
     assert mean_and_deviation([2.0, 2.5, 3.0]) == "2.50 ± 0.50"
     assert mean_and_deviation([101.0, 145.0]) == "123 ± 31"
+    assert [mean_and_deviation([value]) for value in (28.2, 1234.5, 12_345)] == ["28.20", "1234", "12,345"]
     assert mean_and_deviation([3.7038, 3.7038000001]) == "3.704"
     assert (
         mean_and_deviation([0.9512]) == "0.9512"
