@@ -4,6 +4,9 @@
         --benchmarks none
 
 Any data set of images will do, and `--benchmarks` may name others to test on; LPIPS needs VGG16 (`--lpips false` leaves it out). `--help` explains every option.
+
+400 images of BSDS500, one seed, PSNR of the luminance on Set5 / Set14 / B100: 37.49 / 33.08 / 32.05 dB at x2 by light_x2.yaml, 74 minutes on 2 CPU
+cores with AMX; 31.56 / 28.20 / 27.42 dB at x4 by light_x4.yaml from its weights, 57 minutes more. Bicubic: 33.68 / 30.33 / 29.56 and 28.43 / 26.09 / 25.96.
 """
 
 from dataclasses import dataclass, field
@@ -74,6 +77,9 @@ class SuperResolutionArguments(DatasetArguments):
     perceptual_layer_weights: list[float] = field(
         default_factory=list, metadata={"help": "Of these layers, in their order; each counts 1 if not given."}
     )
+    perceptual_error: Literal["squared", "absolute"] = field(
+        default="squared", metadata={"help": "How they are compared; both relative to those of the target."}
+    )
     perceptual_backbone: str = field(
         default="timm/vgg16.tv_in1k", metadata={"help": "VGG16, of the perceptual loss and of LPIPS: an id or folder."}
     )
@@ -128,7 +134,11 @@ def make_trainer(
     perceptual = None
     if recipe.perceptual_weight:
         perceptual = PerceptualLoss(
-            recipe.perceptual_backbone, recipe.perceptual_layers, recipe.perceptual_layer_weights, args.bf16
+            recipe.perceptual_backbone,
+            recipe.perceptual_layers,
+            recipe.perceptual_layer_weights,
+            recipe.perceptual_error,
+            args.bf16,
         ).to(args.device)
     return RecipeTrainer(
         model=model,

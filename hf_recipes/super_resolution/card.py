@@ -103,7 +103,9 @@ def describe_training(recipe: Any) -> str:
     if recipe.perceptual_weight:
         weights = recipe.perceptual_layer_weights or [1.0] * len(recipe.perceptual_layers)
         layers = ", ".join(f"{weight:g} x {layer}" for layer, weight in zip(recipe.perceptual_layers, weights))
-        parts.append(f"{recipe.perceptual_weight} times the relative error of VGG16's features ({layers})")
+        parts.append(
+            f"{recipe.perceptual_weight} times the relative {recipe.perceptual_error} error of VGG16's features ({layers})"
+        )
     if recipe.frequency_weight:
         parts.append(f"{recipe.frequency_weight} times the error of frequencies")
     start = ""

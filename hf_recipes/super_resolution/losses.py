@@ -15,18 +15,23 @@ PIXEL_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = 
     # Charbonnier et al. 1994: the absolute value with a round tip
     "charbonnier": lambda image, target: ((image - target) ** 2 + 1e-6).sqrt().mean(),
 }
+FEATURE_ERRORS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "squared": lambda ours, theirs: F.mse_loss(ours, theirs) / theirs.square().mean(),
+    "absolute": lambda ours, theirs: F.l1_loss(ours, theirs) / theirs.abs().mean(),
+}
 
 
 class PerceptualLoss(nn.Module):
-    """Mean absolute difference of VGG16's features, relative to the mean of the target's, summed over layers.
+    """Mean difference of VGG16's features, relative to the size of the target's, summed over layers.
 
-    Johnson, Alahi and Fei-Fei 2016. Features grow from layer to layer and differ between weights in use; the division makes a weight
-    mean the same for all of them.
+    Johnson, Alahi and Fei-Fei 2016, whose differences are squared. Features grow from layer to layer and differ between weights in use;
+    the division makes a weight mean the same for all of them.
 
     Args:
         backbone: id or folder of VGG16 in timm's format.
         layers: names of `LAYERS`.
         weights: of the layers; each counts 1 if not given.
+        error: one of `FEATURE_ERRORS`.
         bf16: whether VGG16 computes in bf16, most of the time of a step.
     """
 
@@ -35,6 +40,7 @@ class PerceptualLoss(nn.Module):
         backbone: str,
         layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_3"),
         weights: Sequence[float] = (),
+        error: str = "squared",
         bf16: bool = False,
     ):
         super().__init__()
@@ -47,7 +53,7 @@ class PerceptualLoss(nn.Module):
             )
         by_layer = dict(zip(layers, weights or [1.0] * len(layers)))
         self.weights = [by_layer[layer] for layer in LAYERS if layer in by_layer]  # in the order of the features
-        self.vgg, self.bf16 = load_vgg(backbone, layers), bf16
+        self.vgg, self.error, self.bf16 = load_vgg(backbone, layers), FEATURE_ERRORS[error], bf16
 
     def forward(self, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Of two batches `(batch, 3, height, width)`, 0..1."""
@@ -56,7 +62,7 @@ class PerceptualLoss(nn.Module):
                 wanted = self.vgg(normalize(self.vgg, target))
             found = self.vgg(normalize(self.vgg, image))
         return sum(
-            weight * F.l1_loss(ours.float(), theirs.float()) / theirs.float().abs().mean()
+            weight * self.error(ours.float(), theirs.float())
             for weight, ours, theirs in zip(self.weights, found, wanted)
         )
 

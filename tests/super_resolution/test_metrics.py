@@ -3,7 +3,7 @@ import pytest
 import torch
 from pictures import draw_picture
 
-from hf_recipes.super_resolution.losses import PerceptualLoss, frequency_loss, make_loss
+from hf_recipes.super_resolution.losses import FEATURE_ERRORS, PerceptualLoss, frequency_loss, make_loss
 from hf_recipes.super_resolution.metrics import judge, luminance, to_images
 from hf_recipes.super_resolution.vgg import LAYERS, Lpips, load_vgg
 
@@ -112,6 +112,9 @@ def test_layers_have_weights(vgg):
     alone = [PerceptualLoss(str(vgg), [layer])(image, target) for layer in ("relu1_2", "relu2_2")]
     both = PerceptualLoss(str(vgg), ["relu2_2", "relu1_2"], weights=[2.0, 0.5])(image, target)
     assert both == pytest.approx(float(2 * alone[1] + 0.5 * alone[0]), rel=1e-5)
+    assert PerceptualLoss(str(vgg), ["relu1_2"], error="absolute")(image, target) != alone[0]
+    ours, theirs = torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0])
+    assert [float(error(ours, theirs)) for error in FEATURE_ERRORS.values()] == [2.0, 1.0]
     with pytest.raises(ValueError, match="--perceptual_layer_weights are 1 for 2 layers"):
         PerceptualLoss(str(vgg), ["relu2_2", "relu1_2"], weights=[2.0])
     with pytest.raises(ValueError, match=r"--perceptual_weight is -0\.1; a weight is 0 or more"):
