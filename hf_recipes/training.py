@@ -133,7 +133,7 @@ class RecipeTrainer(Trainer):
 
     @contextlib.contextmanager
     def plain_attention(self) -> Iterator[None]:
-        """On a processor fused attention is the faster one forward and the slower one backward."""
+        """On a processor plain attention trains faster, above all in bf16 without dropout; fused is the faster one where nothing is learned."""
         can_change = isinstance(self.model, PreTrainedModel) and self.args.device.type == "cpu"
         fused = can_change and self.model.config._attn_implementation == "sdpa"
         if fused:
