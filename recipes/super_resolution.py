@@ -41,7 +41,12 @@ class SuperResolutionArguments(DatasetArguments):
     """Train a super-resolution network, test it, and write its card."""
 
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a data set that has several."})
-    image_column: str | None = field(default=None, metadata={"help": "Column of images; found by type if not given."})
+    image_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of images; found by type if not given. Gray, palettes and CMYK become RGB, alpha is dropped."
+        },
+    )
     validation_size: int = field(
         default=20, metadata={"help": "Images drawn from the training split by the seed, where there is no validation."}
     )
@@ -84,7 +89,7 @@ class SuperResolutionArguments(DatasetArguments):
         default="timm/vgg16.tv_in1k", metadata={"help": "VGG16, of the perceptual loss and of LPIPS: an id or folder."}
     )
     frequency_weight: float = field(default=0.0, metadata={"help": "Of the loss on frequencies."})
-    lpips: bool = field(default=True, metadata={"help": "Measure the perceptual distance in the test as well."})
+    lpips: bool = field(default=True, metadata={"help": "Measure the perceptual distance as well."})
 
 
 def main(recipe: SuperResolutionArguments, args: RecipeTrainingArguments) -> dict[str, Any]:

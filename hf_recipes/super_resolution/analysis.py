@@ -54,7 +54,7 @@ def analyse(
     reference = BEFORE if before is not None else "bicubic"
     rows = [measure_image(row, scale, networks, reference, lpips) for row in with_interpolations(test, scale, lpips)]
     best, worst = (
-        [(place, rows[place][kind][1]) for place in sorted(range(len(rows)), key=lambda n: -rows[n][kind][0])[:3]]
+        [(place, rows[place][kind][1]) for place in sorted(range(len(rows)), key=lambda n: -rows[n][kind][0])]
         for kind in ("best", "worst")
     )
     methods = {"bicubic": lambda low: resize_bicubic(low, scale)}
@@ -64,7 +64,7 @@ def analyse(
         baselines={name: means_by_source(rows, name) for name in rows[0]["metrics"] if name != OURS},
         measured={
             **{f"test_{key}": value for key, value in means_by_source(rows, OURS).items() if "lpips" in key},
-            **({"eval_lpips": mean_lpips(model, validation, lpips)} if by_features else {}),  # to choose a loss by
+            **({"eval_lpips": mean_lpips(model, validation, lpips)} if lpips else {}),  # to choose a loss by
             "multiply_adds": count_multiply_adds(model),
             "receptive_field": 2 * model.reach + 1,
             "seconds_a_megapixel": time_megapixel(model),
@@ -83,19 +83,20 @@ def analyse(
             f"The test images whose LPIPS falls most against {reference}, at the detail with {reference}'s largest squared error."
             if by_features
             else f"The details of the test images whose squared error falls most against {reference}, one of an image.",
-            figure=show_details(test, scale, methods, best),
+            figure=show_details(test, scale, methods, best[:3]),
             shows_data=True,
         ),
         Section(
             "Where it loses",
             f"The details whose squared error falls least against {reference}, or grows most, one of an image.",
-            figure=show_details(test, scale, methods, worst),
+            figure=show_details(test, scale, methods, worst[:3]),
             shows_data=True,
         ),
     ]
     low, _ = to_arrays(test[0], scale)
     report.images["example.png"] = Image.fromarray(low)
-    report.picture = show_details(test, scale, methods, best[:1])
+    middle = len(best) // 2
+    report.picture = show_details(test, scale, methods, best[middle : middle + 1])
     return report
 
 
@@ -243,7 +244,7 @@ def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | Non
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
     if lpips is not None:
         text += (
-            " LPIPS, of the whole image in colour, has the paper's linear layers on the VGG16 of `--perceptual_backbone`: with other weights than torchvision's, it compares "
+            f" LPIPS, in colour, has the paper's linear layers on the VGG16 {lpips.backbone}, whose weights need not be those of papers: it compares "
             "these rows with each other and with no published ones. Lower is better."
         )
     return text

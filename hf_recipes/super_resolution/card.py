@@ -6,6 +6,7 @@ from typing import Any
 from ..checkpoints import read_json
 from ..model_card import CardInfo, describe_data
 from ..run import RESULTS_FILE
+from ..training import SETTINGS_FILE
 from .analysis import NAMES
 from .configuration_super_resolver import SuperResolverConfig
 from .metrics import METRICS
@@ -112,9 +113,22 @@ def describe_training(recipe: Any) -> str:
     if recipe.start_from:
         source = SuperResolverConfig.from_pretrained(recipe.start_from)
         start = f" It went on from the weights of a trained {source.architecture} network that makes images {source.scale} times as large"
-        run = read_json(Path(recipe.start_from) / RESULTS_FILE)
-        start += f", whose training took {run['train_seconds'] / 60:.0f} minutes more." if run else "."
+        last, *earlier = minutes_before(recipe.start_from) or [None]
+        if last is not None:
+            start += f", whose training took {last:.0f} minutes more"
+        if earlier:
+            start += f", after {sum(earlier):.0f} of what it had gone on from itself"
+        start += "."
     patches = ""
     if recipe.least_zoom is not None:
         patches = f" Its large patches were cut anywhere, those of every other batch shrunk to as little as {recipe.least_zoom:g} of their size."
     return f" Trained on {' plus '.join(parts)}.{patches}{start}"
+
+
+def minutes_before(start_from: str | None) -> list[float]:
+    """Of the trainings behind a run's folder, the last one first, as far back as their folders are here."""
+    run = read_json(Path(start_from) / RESULTS_FILE) if start_from else None
+    if run is None:
+        return []
+    settings = read_json(Path(start_from) / SETTINGS_FILE) or {"options": {}}
+    return [run["train_seconds"] / 60, *minutes_before(settings["options"].get("start_from"))]

@@ -1,6 +1,7 @@
 """Large images and the small ones made of them: load and decode once; and the benchmarks as they are given."""
 
 import logging
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ DECODED = Features(
         "given": Value("bool"),
     }
 )
+SMALL_IMAGES = re.compile(r"(.*[-_])?LR([-_].*)?", re.IGNORECASE)  # names of their folders
 BATCH = 8  # images decoded at once: large ones are some ten megabytes each
 
 
@@ -77,6 +79,7 @@ def load_images(
     Raises:
         FileNotFoundError, ValueError: naming the data set, row and column, and what to do.
     """
+    refuse_small_images(dataset)
     splits = load_splits(dataset, config, revision)
     if "train" not in splits:
         raise ValueError(f"{dataset} has the splits {', '.join(splits)}; 'train' is needed")
@@ -146,13 +149,14 @@ def decode_split(
 def load_benchmark(dataset: str, scale: int) -> Dataset:
     """The images of a benchmark: the split `test`, or the only one.
 
-    Its large images are the column `hr_x{scale}`, `hr`, or the only column of images; its small ones `lr_x{scale}`, or made of the
+    Its large images are the column `hr_x{scale}`, `hr`, or the only column of images; its small ones `lr_x{scale}`, `lr`, or made of the
     large ones where there is none.
 
     Raises:
         FileNotFoundError, ValueError: naming the benchmark, its columns or the row.
     """
     try:
+        refuse_small_images(dataset)
         splits = load_splits(dataset)
     except (FileNotFoundError, ValueError) as error:
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
@@ -161,7 +165,7 @@ def load_benchmark(dataset: str, scale: int) -> Dataset:
         raise ValueError(f"--benchmarks {dataset} has the splits {', '.join(splits)}; 'test' is needed")
     split = splits["test"] if "test" in splits else next(iter(splits.values()))
     high = next((name for name in (f"hr_x{scale}", "hr") if name in split.column_names), None)
-    low = f"lr_x{scale}" if f"lr_x{scale}" in split.column_names else None
+    low = next((name for name in (f"lr_x{scale}", "lr") if name in split.column_names), None)
     images = [each for each, feature in split.features.items() if isinstance(feature, Image)]
     if high is None and len(images) != 1:
         raise ValueError(
@@ -170,6 +174,16 @@ def load_benchmark(dataset: str, scale: int) -> Dataset:
     high = high or images[0]
     name = benchmark_name(dataset)
     return decode_split(split, name, scale, high, low, source=name)
+
+
+def refuse_small_images(dataset: str) -> None:
+    """Raises a `ValueError` where a folder has one for small images, as DIV2K's archives do, which would pass for large ones."""
+    for path in sorted(Path(dataset).rglob("*")) if Path(dataset).is_dir() else ():
+        if path.is_dir() and SMALL_IMAGES.fullmatch(path.name):
+            raise ValueError(
+                f"{path} looks like a folder of small images, which would be taken for large ones; leave them out of {dataset}, small ones are "
+                "made. To test on small images as they are given, give a data set with columns hr and lr"
+            )
 
 
 def decode_batch(

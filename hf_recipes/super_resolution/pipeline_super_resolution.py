@@ -30,8 +30,8 @@ class SuperResolutionPipeline(Pipeline):
     The image is enlarged in tiles, each read with as many pixels around it as the network looks at, so that the result is that of
     the whole image and the memory grows with nothing but the image's pixels.
 
-    Gray, 16-bit gray, alpha channels and colour profiles are kept; palettes become RGB, transparent colours an alpha channel, other
-    modes RGB. An alpha channel is interpolated (bicubic). Of 16-bit colour Pillow reads 8 bits: give it as an array. Arrays are uint8
+    Gray, 16-bit gray, alpha channels and colour profiles are kept; palettes become RGB, transparent colours an alpha channel (but for
+    that of 16-bit gray, which is lost with a warning), other modes RGB. An alpha channel is interpolated (bicubic). Of 16-bit colour Pillow reads 8 bits: give it as an array. Arrays are uint8
     or uint16, `(height, width)` or with 1 to 4 channels, and give arrays of their kind.
 
     Args of a call:
@@ -170,7 +170,9 @@ def read_image(path: str, timeout: float | None = None) -> Image.Image:
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
     """L, LA, RGB, RGBA or 16-bit gray."""
-    if image.has_transparency_data:
+    if image.mode.startswith("I;16") and image.has_transparency_data:
+        logger.warning("its transparent shade is lost: Pillow has no 16-bit gray with an alpha channel")
+    elif image.has_transparency_data:
         return (
             image if image.mode in ("LA", "RGBA") else image.convert("LA" if image.mode in ("1", "L", "La") else "RGBA")
         )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torchmetrics.functional.image.lpips import _LPIPS, _normalize_tensor, _spatial_average
+from torchvision.transforms.functional import center_crop
 
 from ..pretrained import load_features
 
 # the last layer of each stage -> timm's number of the stage (Simonyan and Zisserman 2015)
 LAYERS = {"relu1_2": 0, "relu2_2": 1, "relu3_3": 2, "relu4_3": 3, "relu5_3": 4}
+MOST_SIDE = 1024  # pixels that LPIPS looks at, in both directions; all features of so many take two gigabytes
 
 
 def load_vgg(backbone: str, layers: Sequence[str]) -> nn.Module:
@@ -43,13 +45,14 @@ def normalize(vgg: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 class Lpips:
-    """Learned perceptual distance of images from another (Zhang et al. 2018), 0 for equal ones.
+    """Learned perceptual distance of images from another (Zhang et al. 2018), 0 for equal ones; of their middle where they are large.
 
     Its linear layers are those of the paper, which torchmetrics brings; its VGG16 is that of `backbone`, and with other weights than
     torchvision's the distances compare images with each other, not with published numbers.
     """
 
     def __init__(self, backbone: str):
+        self.backbone = backbone
         self.network = _LPIPS(net="vgg", pnet_rand=True)
         theirs = list(load_vgg(backbone, list(LAYERS)).parameters())
         for ours, weights in zip(self.network.net.parameters(), theirs, strict=True):
@@ -75,4 +78,5 @@ class Lpips:
 
     def features(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Of each layer, of length one at each pixel, as `_LPIPS.forward` has them."""
+        image = center_crop(image, [min(side, MOST_SIDE) for side in image.shape[1:]])
         return [_normalize_tensor(layer) for layer in self.network.net(self.network.scaling_layer(2 * image[None] - 1))]

@@ -90,6 +90,24 @@ def test_pairs_that_do_not_match_are_named(pictures, tmp_path):
     assert (low == resize_bicubic(high, 1 / 4)).all()
 
 
+def test_folders_of_small_images_are_refused(pictures, tmp_path):
+    save_pictures(tmp_path / "DIV2K_train_HR", 4)
+    save_pictures(tmp_path / "DIV2K_train_LR_bicubic/X2", 4)
+    for folder, benchmarks in ((tmp_path, []), (pictures / "photos", [str(tmp_path)])):
+        with pytest.raises(ValueError, match="DIV2K_train_LR_bicubic looks like a folder of small images"):
+            load(folder, benchmarks=benchmarks)
+
+
+def test_small_images_of_the_column_lr_are_taken(pictures, tmp_path):
+    low = draw_picture(1, 24, 32)
+    rows = {"hr": [Image.fromarray(draw_picture(2))], "lr": [Image.fromarray(low)]}
+    (tmp_path / "given").mkdir()
+    features = Features({name: ImageFeature() for name in rows})
+    Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "given/test.parquet")
+    row = load(pictures / "photos", benchmarks=[str(tmp_path / "given")]).splits["test"][0]
+    assert row["given"] and (to_arrays(row, 2)[0] == low).all()
+
+
 def test_missing_benchmarks_say_what_to_do(pictures):
     with pytest.raises(FileNotFoundError, match=r"--benchmarks .*set99: .*give none with --benchmarks none"):
         load(pictures / "photos", benchmarks=["set99"])

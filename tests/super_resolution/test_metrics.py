@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import draw_picture
+from torchvision.transforms.functional import center_crop
 
 from hf_recipes.super_resolution.losses import FEATURE_ERRORS, PerceptualLoss, frequency_loss, make_loss
 from hf_recipes.super_resolution.metrics import judge, luminance, to_images
@@ -91,7 +92,7 @@ def test_vgg_gives_the_features_before_each_pooling(vgg):
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_distances_of_features_are_0_for_equal_images_and_grow(vgg):
+def test_distances_of_features_are_0_for_equal_images_and_grow(vgg, monkeypatch):
     loss, lpips = PerceptualLoss(str(vgg), ["relu1_2", "relu2_2"]), Lpips(str(vgg))
     target = torch.from_numpy(draw_picture(5)).movedim(-1, 0).float() / 255
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
@@ -101,6 +102,8 @@ def test_distances_of_features_are_0_for_equal_images_and_grow(vgg):
     same, of_near, of_far = lpips([target, near, far], target)
     assert same == pytest.approx(0, abs=1e-7) and 0 < of_near < of_far
     assert of_far == pytest.approx(float(lpips.network(far[None], target[None], normalize=True)), rel=1e-5)
+    monkeypatch.setattr("hf_recipes.super_resolution.vgg.MOST_SIDE", 32)
+    assert lpips([far], target) == lpips([center_crop(far, [32, 32])], center_crop(target, [32, 32]))
     # its network is the one that was given
     seen = lpips.network.scaling_layer(2 * far[None] - 1)
     for ours, theirs in zip(lpips.network.net(seen), load_vgg(str(vgg), list(LAYERS))(seen), strict=True):

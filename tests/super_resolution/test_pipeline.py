@@ -82,6 +82,13 @@ def test_a_transparent_colour_becomes_an_alpha_channel(mode, expected, upscale):
     assert large.mode == expected and large.getchannel("A").getextrema() == (0, 255)
 
 
+def test_a_transparent_shade_costs_no_bits(upscale):
+    values = draw_picture(2)[..., 0].astype(np.uint16) * 257
+    picture = Image.fromarray(values)
+    picture.info["transparency"] = 0
+    assert (np.asarray(upscale(picture)) == upscale(values)).all()
+
+
 def test_sixteen_bits_of_the_other_byte_order(upscale):
     values = draw_picture(2)[..., 0].astype(np.uint16) * 257
     swapped = Image.frombytes("I;16B", values.shape[::-1], values.astype(">u2").tobytes())

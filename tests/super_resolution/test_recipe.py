@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from conftest import go_back, hub_env, run_python
+from conftest import go_back, hub_env, load_recipe, run_python
 from hub import card_errors, running_hub
 from pictures import draw_picture
 from PIL import Image
 from torch import nn
 
-from hf_recipes import SuperResolutionPipeline, SuperResolver
-from hf_recipes.checkpoints import read_json
+from hf_recipes import SuperResolutionPipeline, SuperResolver, SuperResolverConfig
+from hf_recipes.checkpoints import read_json, write_json
 from hf_recipes.super_resolution.analysis import describe_protocol
+from hf_recipes.super_resolution.card import describe_training
 from hf_recipes.super_resolution.losses import frequency_loss
 
 
@@ -49,7 +50,7 @@ def test_perceptual_training_goes_on_from_a_network(run_upscaler, upscaler_run, 
     pixels = run_upscaler(tmp_path / "pixels", perceptual_weight=0.0, **options)
     assert results["test_bench_psnr"] > before["baselines"]["bicubic"]["bench_psnr"]
     assert results["test_bench_lpips"] < pixels["test_bench_lpips"]
-    assert results["eval_lpips"] < pixels["eval_lpips"] and "eval_lpips" not in before
+    assert results["eval_lpips"] < pixels["eval_lpips"] and "eval_lpips" not in before  # whose run asked for none
     # the network that it went on from is measured beside it
     beside = results["baselines"]["the network before"]
     assert beside["bench_psnr"] == pytest.approx(before["test_bench_psnr"], abs=1e-4)
@@ -63,6 +64,18 @@ def test_perceptual_training_goes_on_from_a_network(run_upscaler, upscaler_run, 
     card = (tmp_path / "features/README.md").read_text()
     assert "relative squared error of VGG16's features (1 x relu1_2)" in card and "in part by construction" in card
     assert "a trained light network that makes images 2 times as large, whose training took 0 minutes more." in card
+
+
+def test_the_card_counts_all_trainings_behind_a_network(tmp_path):
+    for folder, minutes, options in (("first", 74, {}), ("second", 57, {"start_from": str(tmp_path / "first")})):
+        SuperResolver(SuperResolverConfig(scale=4)).save_pretrained(tmp_path / folder)
+        write_json(tmp_path / folder / "all_results.json", {"train_seconds": 60 * minutes})
+        write_json(tmp_path / folder / "settings.json", {"options": options})
+    recipe = load_recipe("super_resolution").SuperResolutionArguments(start_from=str(tmp_path / "second"))
+    text = describe_training(recipe)
+    assert text.endswith("whose training took 57 minutes more, after 74 of what it had gone on from itself.")
+    shutil.rmtree(tmp_path / "first")
+    assert describe_training(recipe).endswith("whose training took 57 minutes more.")
 
 
 def test_options_arrive_where_they_are_read(run_upscaler, made_trainers, tmp_path):
