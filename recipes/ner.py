@@ -54,7 +54,6 @@ READ_BY = {
     "map": MAPPED,
     "new_types": ("mapped_head",),
     "lora_rank": TRAINED,
-    "dropout": TRAINED,
     "label_all": TRAINED,
     "learn_padding": TRAINED,
 }

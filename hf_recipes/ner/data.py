@@ -154,11 +154,15 @@ def name_tags(split: Dataset, column: str, name: str) -> list[list[str]]:
 
 
 def alphabet_of(split: Dataset, column: str, named: dict[str, list[list[str]]]) -> list[str]:
-    """All tags that there are, in the data set's own order if it has one, else in that of the alphabet."""
-    feature = split.features[column].feature
-    if isinstance(feature, ClassLabel):
-        return list(feature.names)
-    return sorted({tag for rows in named.values() for row in rows for tag in row}, key=lambda tag: (tag[2:], tag))
+    """All tags of the types that there are, in the data set's own order if it has one, else in that of the alphabet."""
+    feature, found = split.features[column].feature, {tag for rows in named.values() for row in rows for tag in row}
+    if not isinstance(feature, ClassLabel):
+        return sorted(found, key=lambda tag: (tag[2:], tag))
+    types = {split_tag(tag)[1] for tag in found}
+    unused = types_of([tag for tag in feature.names if split_tag(tag)[1] not in types])
+    if unused:  # data sets of several domains name the types of all of them
+        logger.warning("No sentence holds %s, which the data set names; the label space is without", ", ".join(unused))
+    return [tag for tag in feature.names if tag == "O" or split_tag(tag)[1] in types]
 
 
 def to_iob2(words: list[list[str]], tags: list[list[str]], scheme: str, name: str, repair: bool) -> Dataset:

@@ -52,6 +52,14 @@ def test_splits_are_the_data_sets_own_and_training_sentences_are_drawn(tmp_path)
         load_sentences(str(folder), train_sentences=99)
 
 
+def test_types_that_no_sentence_holds_are_left_out(tmp_path, caplog):
+    """One data set of several domains names the types of all of them."""
+    names = ["O", "B-LAW", "I-LAW", "B-PER", "I-PER", "B-SONG", "I-SONG", "B-LOC", "I-LOC"]
+    loaded = load_sentences(save(tmp_path / "data", WORDS, TAGS, names=names))
+    assert loaded.types == ["PER", "LOC"] and loaded.splits["train"]["tags"][:]
+    assert "No sentence holds LAW, SONG, which the data set names" in caplog.text
+
+
 def test_other_schemes_and_orders_of_types(tmp_path):
     words, tags = [["Ann", "Lee", "in", "Rome"]] * 6, [["B-PER", "L-PER", "O", "U-LOC"]] * 6
     loaded = load_sentences(
