@@ -64,8 +64,8 @@ def time_trainer(trainer: RecipeTrainer) -> float:
     return next(row["train_runtime"] for row in trainer.state.log_history if "train_runtime" in row)
 
 
-def time_script(script: str, folder: Path, model: str, train: str, batch_size: int, *options: object) -> float:
-    """Seconds of the training of one of transformers' example scripts at its defaults, as it reports them.
+def run_script(script: str, folder: Path, model: str, train: str, batch_size: int, *options: object) -> Path:
+    """Train by one of transformers' example scripts at its defaults.
 
     Args:
         script: a copy of it.
@@ -73,6 +73,9 @@ def time_script(script: str, folder: Path, model: str, train: str, batch_size: i
         model: id or folder.
         train: the text of its training file, JSON.
         batch_size, options: of the training.
+
+    Returns:
+        Where it has written its results.
     """
     file, output = folder / "train.json", folder / "script"
     file.write_text(train)
@@ -82,11 +85,16 @@ def time_script(script: str, folder: Path, model: str, train: str, batch_size: i
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{script} failed: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads((output / "train_results.json").read_text())["train_runtime"]
+    return output
+
+
+def time_script(*arguments: object) -> float:
+    """Seconds of a training of `run_script`, as the script reports them."""
+    return json.loads((run_script(*arguments) / "train_results.json").read_text())["train_runtime"]
 
 
 def time_bare_loop(trainer: RecipeTrainer) -> float:
-    """The same batches, augmentation, network, precision, clipping and optimiser."""
+    """The same batches, augmentation, network and attention, precision, clipping and optimiser."""
     model, optimizer, args = trainer.model.train(), trainer.create_optimizer(), trainer.args
     loader = DataLoader(
         trainer.train_dataset,
@@ -101,9 +109,10 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
         batch = send_to_device(batch, args.device)
         if trainer.augment is not None:
             batch = trainer.augment(batch, generator)
-        with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-            loss = model(**trainer.model_inputs(batch)).loss
-        loss.backward()
+        with trainer.plain_attention():
+            with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+                loss = model(**trainer.model_inputs(batch)).loss
+            loss.backward()
         if args.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
         optimizer.step()

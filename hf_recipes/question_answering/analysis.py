@@ -12,7 +12,7 @@ from ..model_card import Report, Section
 from ..questions import kind_of
 from .data import LoadedQuestions, number_articles
 from .sensitivity import ask_again, sentence_around
-from .windows import Answers, join_windows, probabilities
+from .windows import Answers, are_first, join_windows, probabilities
 
 CONTEXTS = ((0, 80, "up to 80 words"), (81, 120, "81 to 120"), (121, 160, "121 to 160"), (161, 220, "161 to 220"), (221, None, "221 or more"))  # fmt: skip
 ANSWERS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 4, "3 or 4"), (5, 8, "5 to 8"), (9, None, "9 or more"))
@@ -39,14 +39,14 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
     exact, f1 = score_answers(answers.texts, rows["answers"])
     articles = number_articles(split)
     temperature = getattr(trainer.model.config, "answer_temperature", 1.0)
-    likely = probabilities(answers, temperature)
+    likely, first = probabilities(answers, temperature), are_first(answers, rows["answers"])
     (low, high), (exact_low, exact_high) = bounds(f1, articles), bounds(exact, articles)
     report = Report(
         baselines=decoding_mistakes(predictions, answers, rows),
         measured={
             **{"f1_low": low, "f1_high": high, "exact_match_low": exact_low, "exact_match_high": exact_high},
-            "calibration_error": calibration_error(likely, exact),
-            "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), exact),
+            "calibration_error": calibration_error(likely, first),
+            "calibration_error_uncalibrated": calibration_error(probabilities(answers, 1.0), first),
             "train_examples": int(answered.sum()),
             "test_examples": len(split),
             "examples": describe_examples(f1, exact, articles),
@@ -69,8 +69,8 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
             "How sure the numbers are",
             f"95 % intervals, articles drawn with all of their questions: F1 {low:.1f} to {high:.1f}, exact match {exact_low:.1f} to "
             f"{exact_high:.1f}. Of {int(answered.sum()):,} training questions {unlearned} were left out, whose answers are no whole tokens; "
-            f"of the {len(split):,} test questions {unfound} have an answer that is none either, longer than an answer may be, or in no window "
-            "as a whole.",
+            f"of the {len(split):,} test questions {unfound} have a first annotated answer that is none either, longer than an answer may be, or in "
+            "no window as a whole.",
         ),
         Section(
             "By length of context and answer",
@@ -99,16 +99,17 @@ def analyse(trainer, predictions, data: LoadedQuestions, sample: int, max_length
         ),
         Section(
             "Calibration",
-            f"Exact match against the score that the pipeline gives, at the temperature {temperature:g} that was fitted on validation "
-            f"questions: mean distance {report.measured['calibration_error']:.3f}; {report.measured['calibration_error_uncalibrated']:.3f} at "
+            "Exact match with the first annotated answer, training questions having no other, against the score that the pipeline gives, at the "
+            f"temperature {temperature:g} that was fitted on validation questions: mean distance {report.measured['calibration_error']:.3f}; {report.measured['calibration_error_uncalibrated']:.3f} at "
             "temperature 1 (Guo et al. 2017).",
-            figure=plot_calibration(likely, exact),
+            figure=plot_calibration(likely, first),
         ),
         describe_errors(answers, rows, exact),
     ]
     if sample:
         again = ask_again(trainer, split, sample, max_length=max_length, stride=stride)
-        report.measured |= {"sensitivity": again, "answerable_auroc": again.get("answerable_auroc")}
+        report.measured |= {"sensitivity": again}
+        report.measured |= {name: again.get(name) for name in ("answerable_auroc", "declined_right", "declined_wrong")}
         report.sections += [
             Section(
                 "The same questions of other contexts",

@@ -215,7 +215,7 @@ def check_answers(split: Dataset, name: str, drop: bool) -> Dataset:
     return split
 
 
-def with_wrong_contexts(split: Dataset, number: int, seed: int) -> Dataset:
+def with_wrong_contexts(split: Dataset, number: int, seed: int, contexts: list[str] | None = None) -> Dataset:
     """The questions, each with contexts that do not answer it; no rows where there are none.
 
     A reader of SQuAD v1.1 has never seen a text that does not answer. SQuAD 2.0 (Rajpurkar et al. 2018) had people write questions without an
@@ -225,9 +225,10 @@ def with_wrong_contexts(split: Dataset, number: int, seed: int) -> Dataset:
         split: rows of `load_questions`.
         number: contexts for each question; fewer where fewer are without the words of an answer.
         seed: of the draw.
+        contexts: to choose from; those of the split where None.
     """
     generator = np.random.default_rng(seed)
-    contexts = list(dict.fromkeys(split["context"][:]))
+    contexts = list(dict.fromkeys(contexts or split["context"][:]))
     lowered = [context.lower() for context in contexts]
     vectorizer = TfidfVectorizer(sublinear_tf=True)
     table = vectorizer.fit_transform(contexts)

@@ -47,7 +47,7 @@ def ask_again(trainer, split: Dataset, sample: int, *, max_length: int, stride: 
         scores = sizes[max_length, stride] if same else score(trainer, rows, chosen, max_length, stride)
         contexts.append({"context": name, "mean words": words, **scores})
     windows = [{"tokens of a window": length, "shared": shared, **scores} for (length, shared), scores in sizes.items()]
-    noticed = notice_wrong_contexts(trainer, chosen, max_length, stride)
+    noticed = notice_wrong_contexts(trainer, chosen, paragraphs, max_length, stride)
     return {"questions": len(chosen), "contexts": contexts, "windows": windows, **noticed}
 
 
@@ -95,14 +95,16 @@ def sentence_around(context: str, start: int, end: int) -> tuple[int, int]:
     return before, min((place for place in breaks if place >= end), default=len(context))
 
 
-def notice_wrong_contexts(trainer, chosen: Dataset, max_length: int, stride: int) -> dict[str, float]:
-    """How well the margin of the best span over no answer tells contexts that answer from like ones that do not.
+def notice_wrong_contexts(
+    trainer, chosen: Dataset, paragraphs: list[str], max_length: int, stride: int
+) -> dict[str, float]:
+    """How well the margin of the best span over no answer tells contexts that answer from like ones, drawn from all paragraphs, that do not.
 
     Returns:
         `answerable_auroc`, the area under the curve of the margin (0.5 is chance), and `declined_right` and `declined_wrong`, the shares of
         contexts that answer and that do not where no answer is the likelier. Empty where the questions have no such contexts.
     """
-    wrong = with_wrong_contexts(chosen, 1, seed=0)
+    wrong = with_wrong_contexts(chosen, 1, seed=0, contexts=paragraphs)
     if not len(wrong):
         return {}
     both = concatenate_datasets([chosen, wrong])

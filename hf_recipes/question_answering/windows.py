@@ -31,7 +31,7 @@ def make_windows(
     training: bool = False,
 ) -> Dataset:
     """Windows of `encode_pairs` for rows of `load_questions`, with `start_positions` and `end_positions`: the first and last token of the
-    first answer, or the first token of the window (0) where the answer is not in it.
+    first answer, or the first token of the window (0) where the answer is not in it; and `aligned`, whether these tokens are the answer.
 
     Answers that no span of tokens is equal to, or that no window holds whole, are counted in the log; their questions are left out of the
     training.
@@ -74,7 +74,7 @@ def make_windows(
         )
         if training:
             windows = windows.select(np.flatnonzero(~np.isin(examples, wrong)))
-    return windows.remove_columns("aligned")
+    return windows
 
 
 def window_features(tokenizer: PreTrainedTokenizerFast) -> Features:
@@ -153,7 +153,7 @@ class WindowCollator:
         length = batch["input_ids"].shape[1]
         for name, nothing in (("in_context", 0), ("offsets", [0, 0])):
             batch[name] = torch.tensor([row[name] + [nothing] * (length - len(row[name])) for row in rows])
-        for name in ("start_positions", "end_positions", "example", "part"):
+        for name in ("start_positions", "end_positions", "aligned", "example", "part"):
             batch[name] = torch.tensor([row[name] for row in rows])
         return batch
 
@@ -176,7 +176,7 @@ def make_reduce(max_answer: int = MAX_ANSWER) -> Callable[[dict, Any], tuple[dic
             "scores": best.clamp(min=NOWHERE),
             "spans": spans_of(places, batch["offsets"]),
             "null": start[:, 0] + end[:, 0],
-            "held": (first > 0) & (last - first < max_answer),
+            "held": batch["aligned"] & (last - first < max_answer),
             "partitions": torch.stack([(scores / t).flatten(1).logsumexp(1) for t in TEMPERATURES], 1),
             "naive": spans_of(naive[:, None], batch["offsets"])[:, 0],
             "loss": torch.stack(losses).mean(0),
@@ -199,7 +199,7 @@ class Answers(NamedTuple):
         spans: `(questions, 2)`, where they are in their contexts.
         best, partitions: `(questions, len(TEMPERATURES))`, logarithms of sums of exponentials of scores at each temperature: of the best
             span in all windows, and of all spans.
-        held: `(questions,)`, whether a window holds the first annotated answer, and it is no longer than answers may be.
+        held: `(questions,)`, whether tokens of a window are the first annotated answer, and it is no longer than answers may be.
         margin: `(questions,)`, the best span's score less that of no answer (Devlin et al. 2019).
         windows: `(questions,)`, how many there are.
     """
@@ -251,16 +251,22 @@ def join_windows(evaluation: Any, contexts: list[str], may_be_none: bool = False
     )
 
 
-def fit_temperature(answers: Answers, exact: np.ndarray) -> float:
+def fit_temperature(answers: Answers, right: np.ndarray) -> float:
     """That of `TEMPERATURES` at which the probabilities of the best answers tell best which of them are right, by the log loss (Guo et al.
     2017, for answers instead of classes).
 
     Args:
         answers: to the validation questions.
-        exact: `(questions,)`, whether they are right, 0 or 1.
+        right: of `are_first`.
     """
-    losses = [log_loss(exact, probabilities(answers, temperature), labels=[0, 1]) for temperature in TEMPERATURES]
+    losses = [log_loss(right, probabilities(answers, temperature), labels=[0, 1]) for temperature in TEMPERATURES]
     return TEMPERATURES[int(np.argmin(losses))]
+
+
+def are_first(answers: Answers, golds: list[list[str]]) -> np.ndarray:
+    """`(questions,)`: 1 where an answer is the first annotated one. Some data have one annotation in training and several in the test;
+    a probability is of one of them."""
+    return score_answers(answers.texts, [texts[:1] for texts in golds])[0]
 
 
 def probabilities(answers: Answers, temperature: float) -> np.ndarray:
@@ -285,7 +291,7 @@ def make_compute(splits: dict[int, Dataset], validation: int) -> Callable[[Any],
         scores = AnswerScores().compute(predictions=answers.texts, references=golds)
         scores["loss"] = float(evaluation.predictions["loss"].mean())
         if part == validation:
-            scores["temperature"] = fit_temperature(answers, score_answers(answers.texts, golds)[0])
+            scores["temperature"] = fit_temperature(answers, are_first(answers, golds))
         return scores
 
     return compute

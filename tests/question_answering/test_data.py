@@ -183,4 +183,6 @@ def test_questions_are_asked_of_like_contexts_that_do_not_answer_them():
     )
     near = with_wrong_contexts(many.select([1]), 1, seed=0)
     assert not len(near)  # alone
+    (near,) = with_wrong_contexts(many.select([1]), 1, seed=0, contexts=many["context"][:])
+    assert near["context"] in many["context"][:] and near["question"] == many[1]["question"] and not near["answers"]
     assert all("sang" in row["context"] for row in with_wrong_contexts(many, 1, seed=0) if row["id"][0] in "abc")

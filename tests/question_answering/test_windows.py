@@ -138,6 +138,12 @@ def test_answers_that_no_window_holds_or_that_are_too_long_are_told_apart(letter
         ).held.tolist()
 
     assert held(30) == [True, False, True] and held(length)[2] and not held(length - 1)[2]
+    rows["context"][0], rows["answers"][0], rows["starts"][0] = "the ab", ["b"], [5]
+    split = Dataset.from_dict(rows, features=FEATURES)
+    windows = make_windows(split, letters, max_length=100, stride=24)
+    assert held(30)[0]
+    windows = windows.map(lambda row: {"aligned": row["aligned"] and row["example"] > 0})  # as where "ab" is one token
+    assert held(30) == [False, False, True]
 
 
 def test_spans_are_scored_as_by_hand():
@@ -268,7 +274,7 @@ def test_the_margin_tells_contexts_that_answer_from_others(monkeypatch):
         return SimpleNamespace(margin=np.concatenate([margins[bool(texts)] for texts in asked["answers"][:]]))
 
     monkeypatch.setattr(sensitivity, "ask", ask)
-    found = sensitivity.notice_wrong_contexts(None, Dataset.from_dict(rows, features=FEATURES), 96, 8)
+    found = sensitivity.notice_wrong_contexts(None, Dataset.from_dict(rows, features=FEATURES), texts, 96, 8)
     assert found == {"answerable_auroc": 1, "declined_right": 0, "declined_wrong": 1}
 
 
