@@ -276,6 +276,7 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
         words += [f"--{key}", *(value if isinstance(value, list) else [value])]
     log = folder / "log.txt"
     before = log.stat().st_size if log.exists() else 0  # of earlier tries
+    began = time.monotonic()
     code = run_file(study.recipe, [*map(str, words), *passed_on], log)
     if code:
         lines = log.read_bytes()[before:].decode(errors="replace").splitlines()
@@ -288,6 +289,9 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
         "seed": seed,
         "digest": variant.digest(seed),
         "hardware": results.pop("hardware", "hardware unknown"),
+        "seconds": round(
+            time.monotonic() - began, 1
+        ),  # of all, the test and what is made of it too; since it was started last
         "results": results,
     }
     for checkpoint in folder.glob("checkpoint-*"):  # studies have many runs, and a finished one needs none

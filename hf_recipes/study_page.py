@@ -22,7 +22,9 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     figures = folder / task
     figures.mkdir(parents=True, exist_ok=True)
     hardware: set[str] = set()
-    seconds: dict[tuple[str, int], float] = {}  # by variant and seed: sections and studies may share a run
+    # by variant and seed: sections and studies may share a run
+    seconds: dict[tuple[str, int], float] = {}
+    whole: dict[tuple[str, int], float | None] = {}
     parts = []
     for study in studies:
         if any(study.results(name) for name in study.variants):
@@ -39,6 +41,7 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             seconds |= {
                 (name, run["seed"]): run["results"]["train_seconds"] for name, runs in results.items() for run in runs
             }
+            whole |= {(name, run["seed"]): run.get("seconds") for name, runs in results.items() for run in runs}
             figure, drawn = figures / f"{study.file.stem}_{number}.png", plot_section(study, section, results)
             if drawn is not None:
                 save_figure(drawn, figure)
@@ -50,13 +53,16 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
             links = f"Cards with the analysis of one run: {', '.join(cards)}.\n\n" if cards else ""
             picture = f"![{section.title}]({task}/{figure.name})\n" if drawn is not None else ""
             parts.append(f"### {section.title}\n\n{section.text.strip()}\n\n{table}\n\n{links}{picture}")
+    with_tests = ""
+    if whole and all(whole.values()):
+        with_tests = f", {sum(whole.values()) / 3600:.1f} with their data, baselines and tests"
     text = (
         f"# {studies[0].page}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
         "weights, its augmentation and, where data are drawn, its data; a number without ± is of a single run; in figures a diamond or line is the mean, a whisker the standard "
         "deviation, a dot a run. The test split is used once a run, by the saved model "
         "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
-        f"{sum(seconds.values()) / 3600:.1f} hours. Hardware: {'; '.join(sorted(hardware))}. "
+        f"{sum(seconds.values()) / 3600:.1f} hours{with_tests}. Hardware: {'; '.join(sorted(hardware))}. "
         f"Each run's numbers are in `results/{task}/`.\n\n"
     )
     page = folder / f"{task}.md"

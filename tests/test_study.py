@@ -47,6 +47,8 @@ def test_a_study_runs_once_and_writes_its_page(small_study, pairs, tmp_path, cap
     assert [(result["variant"], result["seed"]) for result in results] == [("tiny", 0), ("tiny", 1)]
     assert capsys.readouterr().out.count("test MAE") == 2
     text = page.read_text()
+    assert all(result["seconds"] > result["results"]["train_seconds"] for result in results)
+    assert "with their data, baselines and tests" in text
     assert mean_and_deviation([result["results"]["test_mae"] for result in results]) in text
     assert "ridge on intensities" in text and "*published:* Somebody | " in text and "CPU threads" in text
     assert (tmp_path / "model_cards/cell_counting/study_1_0.png").exists()
@@ -369,12 +371,18 @@ def test_a_run_that_two_studies_share_counts_once(small_study):
     data = yaml.safe_load(small_study.read_text())
     data["sections"][0] |= {"seeds": [0], "published": {}, "baselines": False, "cards": []}
     Path("study_2.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
-    for seed in (0, 1):
-        file, measured = first.result_file("tiny", seed), {"train_seconds": 3600, "precision": "fp32", "test_mae": 1.0}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        run = {"seed": seed, "digest": first.variants["tiny"].digest(seed), "hardware": "a machine"}
-        file.write_text(json.dumps(run | {"results": measured | {"eval_mae": 1.0, "baselines": {}}}))
-    assert "all runs together 2.0 hours" in write_page([first, load_study(Path("study_2.yaml"))]).read_text()
+    for whole, expected in (
+        ({}, "2.0 hours. "),
+        ({"seconds": 5400}, "2.0 hours, 3.0 with their data, baselines and tests. "),
+    ):
+        for seed in (0, 1):
+            file = first.result_file("tiny", seed)
+            measured = {"train_seconds": 3600, "precision": "fp32", "test_mae": 1.0}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            run = {"seed": seed, "digest": first.variants["tiny"].digest(seed), "hardware": "a machine"} | whole
+            file.write_text(json.dumps(run | {"results": measured | {"eval_mae": 1.0, "baselines": {}}}))
+        page = write_page([first, load_study(Path("study_2.yaml"))]).read_text()
+        assert f"all runs together {expected}" in page
 
 
 def test_what_is_not_run_yet_is_compared_with_nothing(monkeypatch):
