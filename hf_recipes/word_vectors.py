@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm.auto import tqdm
 
 from .checkpoints import write_json
-from .words import make_tokenizer
+from .words import make_tokenizer, split_words
 
 VECTORS_FILE, WORDS_FILE = "model.safetensors", "words.json"
 JOINER = "_"  # of the words of a phrase in a file; no word holds one
@@ -67,9 +67,20 @@ class WordVectors(NamedTuple):
 
     @classmethod
     def from_gensim(cls, keyed: KeyedVectors) -> "WordVectors":
-        words = list(keyed.index_to_key)
-        counts = [keyed.get_vecattr(word, "count") if "count" in keyed.expandos else 1 for word in words]
-        return cls(words, np.array(counts, np.int64), keyed.vectors.astype(np.float32))
+        """`_` in an entry is the space of a phrase.
+
+        Raises:
+            ValueError: for entries that are no words as texts are split here, in lower case: no text would ever hold them.
+        """
+        vectors = take_vectors(keyed)
+        pieces = split_words(vectors.words)
+        strange = [word for word, piece in zip(vectors.words, pieces) if " ".join(piece) != word]
+        if strange:
+            raise ValueError(
+                f"{len(strange)} entries, such as {strange[0]!r}, are no words of texts as they are split here, in lower case and without "
+                "signs; leave them out"
+            )
+        return vectors
 
     def to_sentence_transformer(self) -> SentenceTransformer:
         """A model whose vector of a text is the mean over its words; a word that is not in the vocabulary counts as zeros."""
@@ -78,6 +89,14 @@ class WordVectors(NamedTuple):
         return SentenceTransformer(
             modules=[StaticEmbedding(tokenizer, np.concatenate([nothing, self.vectors]))], device="cpu"
         )
+
+
+def take_vectors(keyed: KeyedVectors) -> WordVectors:
+    words = keyed.index_to_key
+    counts = [keyed.get_vecattr(word, "count") if "count" in keyed.expandos else 1 for word in words]
+    return WordVectors(
+        [word.replace(JOINER, " ") for word in words], np.array(counts, np.int64), keyed.vectors.astype(np.float32)
+    )
 
 
 class Progress(CallbackAny2Vec):
@@ -146,8 +165,7 @@ def train_vectors(
         raise ValueError(
             f"no word occurs {min_count} times; give more texts or a smaller --min_count ({error})"
         ) from error
-    vectors = WordVectors.from_gensim(model.wv)
-    return vectors._replace(words=[word.replace(JOINER, " ") for word in vectors.words])
+    return take_vectors(model.wv)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def make_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
     Entries of the vocabulary with spaces are phrases; where one stands in a text it is one word, the longest first.
     """
     phrases = sorted((entry for entry in vocabulary if " " in entry), key=lambda phrase: (-len(phrase), phrase))
-    pattern = rf"(?:{'|'.join(phrases)}){ENDS}|{WORD}" if phrases else WORD
+    pattern = rf"(?:{'|'.join(map(regex.escape, phrases))}){ENDS}|{WORD}" if phrases else WORD
     numbers = {word: number for number, word in enumerate([PAD, UNKNOWN, *vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
     spaces = normalizers.Replace(Regex(r"\s+"), " ")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from datasets import Dataset
-from gensim.models import Word2Vec
+from gensim.models import KeyedVectors, Word2Vec
 from sentence_transformers import SentenceTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -48,6 +48,15 @@ def test_vectors_come_back_from_files_gensim_and_sentence_transformers(tmp_path)
     (tmp_path / "words.json").write_text("{}")
     with pytest.raises(ValueError, match="0 words and 5 vectors"):
         WordVectors.from_pretrained(tmp_path)
+
+
+def test_entries_that_no_text_holds_are_refused():
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["new_york", "road"], np.ones((2, 2)))
+    assert WordVectors.from_gensim(keyed).words == ["new york", "road"]
+    keyed.add_vectors(["Paris", "c++"], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="2 entries, such as 'Paris', are no words of texts"):
+        WordVectors.from_gensim(keyed)
 
 
 def test_weights_are_scikit_learns():

@@ -90,6 +90,7 @@ def analyse(
             "examples": {
                 "ids": test["index"][:],
                 "groups": groups.tolist(),
+                **({"classes": names, "strata": labels.tolist()} if names else {}),
                 "scores": {metric: {name: each.round(6).tolist() for name, each in by_song.items()}},
             },
             **({f"test_{key}": value for key, value in measured["model"].items() if key.startswith("f1_")}),
@@ -105,7 +106,7 @@ def measure(
     measured = scores.compute(predictions=answer, references=labels)
     if names:
         measured |= f1_by_class(answer, labels, names)
-    if name in MARGINS:
+    if name.endswith(MARGINS):
         measured.pop("log_loss", None)  # values have none
     return measured
 

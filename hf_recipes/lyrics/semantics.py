@@ -32,10 +32,15 @@ def intrinsic_scores(vectors: WordVectors) -> list[dict[str, object]]:
         judged = np.array([float(score) for *_, score in pairs])
         score = rank_correlation(judged, cosines) if len(pairs) >= FEWEST else None
         rows.append({"benchmark": f"{name}, Spearman", "of known words": len(pairs), "score": score})
-    *_, total = keyed.evaluate_word_analogies(datapath(ANALOGIES))[1]
-    solved, questions = len(total["correct"]), len(total["correct"]) + len(total["incorrect"])
+    solved, questions = solved_analogies(vectors)
     score = solved / questions if questions >= FEWEST else None
     return [*rows, {"benchmark": "analogies, share solved", "of known words": questions, "score": score}]
+
+
+def solved_analogies(vectors: WordVectors) -> tuple[int, int]:
+    """How many are solved, of how many whose words all have a vector."""
+    *_, total = vectors.to_gensim().evaluate_word_analogies(datapath(ANALOGIES))[1]
+    return len(total["correct"]), len(total["correct"]) + len(total["incorrect"])
 
 
 def neighbours(vectors: WordVectors, most: int = 12, nearest: int = 8) -> list[dict[str, str]]:

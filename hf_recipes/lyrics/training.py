@@ -49,9 +49,12 @@ def standardize(
 
 
 def begin_at_mean(model: PreTrainedModel, labels: Sequence[float]) -> None:
-    """The answer of a regression begins at the mean of the training labels, which it would otherwise have to find first."""
+    """The answers of a regression begin at the mean of the training labels, all of them: drawn weights of the last layer would move them
+    by more than values differ, and whatever is below it would first learn to undo that."""
+    _, head = find_head(model)
     with torch.no_grad():
-        find_head(model)[1].bias.fill_(float(np.mean(labels)))
+        head.weight.zero_()
+        head.bias.fill_(float(np.mean(labels)))
 
 
 def load_encoder(source: str, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

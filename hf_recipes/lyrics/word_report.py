@@ -19,11 +19,14 @@ from .semantics import (
     neighbours,
     plot_map,
     shifted_words,
+    solved_analogies,
 )
 
 TrainVectors = Callable[[Sequence[Sequence[str]]], WordVectors]
 COMMON = 500  # words, the commonest, among which the surprising ones are looked for
 SHOWN = 10
+FEWEST_SONGS = 60  # of a part whose words are looked at by themselves
+ASKED = 4  # words whose neighbours are shown in each part
 DRAWS = 3  # of parts that differ by chance alone
 
 
@@ -62,7 +65,7 @@ def describe_words(
         sections.append(describe_values_of_words(model, vectors))
     if train is not None:
         shifts, measured["agreement"] = describe_shifts(songs, train, seed)
-        sections += shifts
+        sections += [*shifts, *describe_parts(songs, vectors, train)]
     if lexicon:
         told = score_words(vectors, lexicon, seed=seed)
         measured["lexicon"] = {"words": told["words"], "heads": told["heads"]}
@@ -161,6 +164,41 @@ def compare_parts(
         "are close, the words below differ by chance."
     )
     return Section(title, text, rows), {title: agreement, f"{title}, drawn": float(np.mean(drawn))}
+
+
+def describe_parts(songs: LoadedSongs, vectors: WordVectors, train: TrainVectors) -> list[Section]:
+    """Neighbours and analogies in vectors of the training songs of each class, and of each decade where there are years."""
+    split, kinds = songs.splits["train"], {}
+    if songs.names is not None:
+        kinds["class"] = [songs.names[label] for label in split["label"]]
+    if "year" in split.column_names:
+        kinds["decade"] = [f"{int(year) // 10 * 10}s" for year in split["year"]]
+    return [
+        Section(
+            f"Words by {kind}",
+            f"The nearest words of the {ASKED} commonest, and how many analogies are solved of those whose words are all known, by vectors of the "
+            f"songs of each {kind} alone; none of fewer than {FEWEST_SONGS} songs.",
+            [
+                row_of_part(kind, part, [words for words, each in zip(split["words"][:], parts) if each == part], vectors.words, train)
+                for part in sorted(set(parts))
+            ],
+        )
+        for kind, parts in kinds.items()
+    ]  # fmt: skip
+
+
+def row_of_part(
+    kind: str, part: str, documents: list[list[str]], words: Sequence[str], train: TrainVectors
+) -> dict[str, Any]:
+    row: dict[str, Any] = {kind: part, "songs": len(documents)}
+    if len(documents) < FEWEST_SONGS:
+        return row
+    found = train(documents)
+    keyed = found.to_gensim()
+    for word in words[:ASKED]:
+        row[word] = ", ".join(other for other, _ in keyed.most_similar(word, topn=5)) if word in keyed else ""
+    solved, known = solved_analogies(found)
+    return row | {"analogies": f"{solved} of {known}"}
 
 
 def describe_lexicon(told: dict[str, Any]) -> Section:

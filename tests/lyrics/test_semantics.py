@@ -9,7 +9,7 @@ from gensim.test.utils import datapath
 from hf_recipes.lyrics.data import LoadedSongs
 from hf_recipes.lyrics.lexicon import read_lexicon, score_words
 from hf_recipes.lyrics.semantics import align, cluster_words, intrinsic_scores, marking_words, shifted_words
-from hf_recipes.lyrics.word_report import describe_shifts
+from hf_recipes.lyrics.word_report import describe_parts, describe_shifts
 from hf_recipes.word_vectors import WordVectors, train_vectors
 
 
@@ -66,6 +66,12 @@ def test_words_that_change_with_the_years_are_found():
     assert "the songs up to about 2000" in of_years.text and "even (before) and of odd (after)" in of_classes.text
     # the classes mean nothing
     assert agreements["Words here and there"] == pytest.approx(agreements["Words here and there, drawn"], abs=0.05)
+    by_class, by_decade = describe_parts(songs, train([row["words"] for row in split]), train)
+    assert [(row["class"], row["songs"]) for row in by_class.table] == [("even", 200), ("odd", 200)]
+    nearest = {row["decade"]: row["star"] for row in by_decade.table}
+    assert all(word.startswith("sky") for word in nearest["1950s"].split(", "))
+    assert all(word.startswith("film") for word in nearest["2000s"].split(", "))
+    assert {row["analogies"] for row in by_decade.table} == {"0 of 0"}
     (section, _), agreements = describe_shifts(songs, partial(train, min_count=1000), seed=0)
     assert "cannot be compared: no word occurs 1000 times" in section.text and not agreements
 
