@@ -145,7 +145,7 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
         # every score is kept, from which the least one to believe is fitted
         rag = RagPipeline(index, reader, k=recipe.k, budget=recipe.budget, least_score=0.0, **search)
         answer_all(rag, measured, document, recipe.judge, folder)
-    results = summarize(measured, indexing) | {"passages": len(index.passages)}
+    results = summarize(measured, indexing, reader.least_score if reader else 0.0) | {"passages": len(index.passages)}
     if reader:
         index.remember_least_score(recipe.reader, results["least_score"])
         index.save_pretrained(folder)

@@ -253,9 +253,13 @@ class Blocks(HTMLParser):
 
 
 def read_html(raw: str) -> list[tuple[str, bool]]:
-    """Paragraphs of a page, without scripts and navigation; `h1` to `h3` are headings."""
+    """Paragraphs of a page, without scripts and navigation, and without what Project Gutenberg writes around a book; `h1` to `h3` are
+    headings."""
     parser = Blocks()
     parser.feed(raw)
     parser.close()
     parser.end_block()
-    return parser.blocks
+    blocks = parser.blocks
+    first = next((place + 1 for place, (text, _) in enumerate(blocks) if regex.search(START, f"{text}\n")), 0)
+    last = next((place for place, (text, _) in enumerate(blocks) if regex.search(END, text)), len(blocks))
+    return blocks[first:last]

@@ -1,5 +1,6 @@
 """Gold questions put to an index and a reader, one after the other; what is answered is kept, so that a run which is killed goes on."""
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -139,20 +140,25 @@ def resident_megabytes() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def stage_of_failure(each: Measured) -> str | None:
-    """Where a wrong answer went wrong, the first stage of it; None where the answer is right."""
+def stage_of_failure(each: Measured, declined: bool) -> str | None:
+    """Where a wrong answer went wrong, the first stage of it; None where the answer is right.
+
+    Args:
+        each: what was measured of the question.
+        declined: whether nothing is answered, for the answer's score or otherwise.
+    """
     answer = each.answer
     if not each.gold.answerable:
-        return None if answer.abstained else "answered what the text does not say"
+        return None if declined else "answered what the text does not say"
     if each.reading["right"]:
-        return None
+        return "a right answer was held back" if declined else None
     rank = first_rank(each, len(answer.hits))
     if rank is None:
         return "the passage was not found"
     if rank > answer.read:
         return "the passage was found and did not fit into the budget"
-    if answer.abstained:
-        return "the reader said nothing" if says_nothing(answer.raw) else "an answer was held back"
+    if declined:
+        return "the reader said nothing" if says_nothing(answer.raw) else "a wrong answer was held back"
     return "the reader read the passage and answered something else"
 
 
@@ -170,8 +176,16 @@ def examples_of(rows: Sequence[Measured]) -> dict[str, Any]:
         for name in ("reciprocal_rank", "hit_at_5", "evidence_recall")
     }
     if rows and rows[0].reading:
-        scores["right"] = {"model": [each.reading["right"] for each in rows]}
-    return {"ids": [each.gold.id for each in rows], "scores": scores}
+        scores |= {
+            name: {"model": [round(each.reading[name], 4) for each in rows]}
+            for name in ("right", "f1", "semantic", "citation_recall")
+        }
+    return {"ids": [f"{each.gold.id}-{digest_of(each.gold)}" for each in rows], "scores": scores}
+
+
+def digest_of(gold: GoldQuestion) -> str:
+    """So that runs are not compared on questions that were changed between them."""
+    return hashlib.sha256(json.dumps(gold).encode()).hexdigest()[:6]
 
 
 def abstentions(measured: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 from huggingface_hub import ModelCardData, snapshot_download
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from ..checkpoints import write_json
 from ..model_card import UNNAMED, markdown_table
@@ -171,8 +173,17 @@ class PassageIndex:
         self.hidden |= {row for row, document in enumerate(self.passages["document"]) if document == name}
 
     def update(self, documents: Sequence[Document]) -> tuple[int, int]:
-        """Take what is new or has changed, by the digests of the texts. Returns how many were added and how many made anew."""
-        known = dict(self.config["documents"])
+        """Take what is new or has changed, by the names and the digests of the texts. Returns how many were added and how many made anew.
+
+        Raises:
+            ValueError: for two documents of one name.
+        """
+        known, names = dict(self.config["documents"]), [document.name for document in documents]
+        if len(set(names)) < len(names):
+            twice = sorted(name for name in set(names) if names.count(name) > 1)
+            raise ValueError(
+                f"there are two documents of the name {twice[0]}; take them in one after the other, or rename one"
+            )
         changed = [each for each in documents if each.name in known and known[each.name] != each.digest]
         new = [each for each in documents if each.name not in known]
         for document in changed:
@@ -209,8 +220,10 @@ class PassageIndex:
         self.__dict__.pop("words", None)
 
     def make_chunker(self) -> Callable[[str], list[tuple[int, int]]]:
-        chunking = self.config["chunking"]
-        options = {"tokens": {"tokenizer": self.embedder.tokenizer}, "semantic": {"encode": self.embed}}
+        chunking, tokenizer = self.config["chunking"], self.embedder.tokenizer
+        if isinstance(tokenizer, Tokenizer):  # that of word vectors
+            tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+        options = {"tokens": {"tokenizer": tokenizer}, "semantic": {"encode": self.embed}}
         return make_chunker(**chunking, **options.get(chunking["kind"], {}))
 
     def searched(self, rows: dict[str, list[str]]) -> list[str]:

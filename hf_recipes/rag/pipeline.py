@@ -92,7 +92,7 @@ class RagPipeline:
         index: of passages.
         reader: `ExtractiveReader`, `GenerativeReader`, or anything like them.
         k, method, rerank, relevance, pool, rank_constant: of `PassageIndex.search`.
-        budget: tokens of passages that the reader is given at most; the first passage is cut to it.
+        budget: tokens of passages that the reader is given at most; fewer where it can read no more at once. The first passage is cut to it.
         least_score: below it the pipeline abstains, since the reader is not sure enough; the reader's own where None.
         grounded: whether it also abstains when no sentence of the answer is supported by a passage.
     """
@@ -145,7 +145,7 @@ class RagPipeline:
     ) -> Answer:
         """The same from passages that were found before, the best first, in `retrieve` seconds."""
         seconds, start = {"retrieve": retrieve}, time.perf_counter()
-        read = self.fit(hits)
+        read = self.fit(hits, min(self.budget, self.reader.room(question, len(hits))))
         passages = [hit.text for hit in read]
         reading = self.reader.read(question, passages, show)
         seconds["read"], start = time.perf_counter() - start, time.perf_counter()
@@ -167,9 +167,17 @@ class RagPipeline:
             seconds=seconds,
         )
 
-    def fit(self, hits: list[Hit]) -> list[Hit]:
-        """As many of the best passages as the budget holds, one at least, which is cut to it."""
-        kept, left = [], self.budget
+    def fit(self, hits: list[Hit], budget: int) -> list[Hit]:
+        """As many of the best passages as the budget holds, one at least, which is cut to it.
+
+        Raises:
+            ValueError: where it holds none.
+        """
+        if hits and budget < 1:
+            raise ValueError(
+                "the reader has no room for passages beside the question and the answer; ask for fewer tokens, or take another reader"
+            )
+        kept, left = [], budget
         for hit in hits:
             tokens = self.reader.count(hit.text)
             if tokens > left:

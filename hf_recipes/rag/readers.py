@@ -1,6 +1,7 @@
 """What makes an answer of a question and passages: a model that writes, or one that finds the span."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from ..arguments import has_bf16
+from ..pretrained import longest_window
 from ..question_answering.pipeline_question_answering import MAX_QUESTION, QuestionAnsweringPipeline
 from .grounding import ground
 
@@ -46,6 +48,9 @@ class Reader(Protocol):
     least_score: float  # below which an answer is not to be believed, where nothing better is known
     precision: str  # that it computes in
     most_question: int  # tokens of a question that it reads
+
+    def room(self, question: str, passages: int) -> int:
+        """Tokens of so many passages that it can read with a question."""
 
     def count(self, text: str) -> int:
         """Tokens."""
@@ -122,6 +127,9 @@ class ExtractiveReader:
             device=device,
         )
 
+    def room(self, question: str, passages: int) -> int:
+        return sys.maxsize  # long passages go through windows
+
     def count(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
@@ -168,6 +176,7 @@ class GenerativeReader:
 
     def __init__(self, model: str, prompt: str = "plain", most: int = 120, device: str | None = None):
         self.template = load_prompt(prompt)
+        self.marked = "Answer:" in render(self.template, "", [])  # it asks for a line of the answer alone
         self.config = AutoConfig.from_pretrained(model)
         kind = AutoModelForSeq2SeqLM if self.config.is_encoder_decoder else AutoModelForCausalLM
         self.tokenizer = AutoTokenizer.from_pretrained(model)
@@ -178,6 +187,11 @@ class GenerativeReader:
         self.marks = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
         self.precision = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(self.model.dtype, "fp32")
         self.most = most
+
+    def room(self, question: str, passages: int) -> int:
+        prompt = self.encode(render(self.template, question, [""] * passages, self.marks))["input_ids"].shape[1]
+        written = 0 if self.config.is_encoder_decoder else self.most
+        return longest_window(self.config, self.tokenizer) - prompt - written
 
     def count(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -200,7 +214,7 @@ class GenerativeReader:
         logs = [torch.log_softmax(scores[0].float(), -1)[token] for scores, token in zip(output.scores, written)]
         score = float(torch.stack(logs).mean().exp()) if logs else 0.0
         text = self.tokenizer.decode(written, skip_special_tokens=True).strip()
-        return Reading(take_answer(text), score, find_citations(text, passages, question), prompt)
+        return Reading(take_answer(text, self.marked), score, find_citations(text, passages, question), prompt)
 
     def encode(self, prompt: str) -> Any:
         if self.tokenizer.chat_template:
@@ -260,9 +274,19 @@ def without_marks(text: str, marks: Sequence[str]) -> str:
     return text.strip()
 
 
-def take_answer(text: str) -> str:
-    """What stands after the last `Answer:`, or all of it; numbers of passages are left out."""
-    answer = regex.split(r"(?im)^\W*answer\s*:", text)[-1]
+def take_answer(text: str, marked: bool = False) -> str:
+    """What stands after the last `Answer:`, or, where there is none, all of it; numbers of passages are left out.
+
+    Args:
+        text: what was written.
+        marked: the prompt asked for that mark, and for reasons or a quotation before it: without a mark the last line is the answer, if it is
+            no quotation.
+    """
+    before, *marks = regex.split(r"(?im)^\W*answer\s*:", text)
+    answer = marks[-1] if marks else before
+    if marked and not marks:
+        answer = (answer.strip().splitlines() or [""])[-1]
+        answer = "" if regex.match(r"(?i)\W*quote\s*:", answer) else answer
     return " ".join(regex.sub(r"\s*\[\d+\]", "", answer).split())
 
 

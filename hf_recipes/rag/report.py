@@ -44,12 +44,13 @@ SHOWN = 12  # failures
 MOST_WORDS = 12  # of an answer in a table
 
 
-def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
+def summarize(measured: Sequence[Measured], indexing: float, least_score: float = 0.0) -> dict[str, Any]:
     """The numbers of a run: `eval_*` of the half that chooses, `test_*` of the half that is held out, `all_*` of both.
 
     Args:
         measured: of `search_all` and, with a reader, `answer_all`.
         indexing: its seconds.
+        least_score: below which the reader's answers are not to be believed by its own rule.
     """
     second = held_out([each.gold for each in measured])
     results: dict[str, Any] = {}
@@ -72,7 +73,7 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
     }
     if measured[0].answer is not None:
         scores, abstained, answerable = abstentions(measured)
-        decided, thresholds = cross_fit(scores, abstained, answerable, second)
+        decided, thresholds = decline(measured)
         right = np.array([each.reading.get("right", 0.0) for each in measured]) * ~decided
         facts = np.array([each.gold.kind == FACTS for each in measured])
         low, high = interval(
@@ -86,7 +87,9 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
             **score_abstention(decided, answerable),
             "abstention_f1_low": float(low),
             "abstention_f1_high": float(high),
-            "abstention_f1_of_reader": score_abstention(abstained, answerable)["abstention_f1"],
+            "abstention_f1_of_reader": score_abstention(abstained | (scores < least_score), answerable)[
+                "abstention_f1"
+            ],
             "least_scores": thresholds,
             "least_score": fit_threshold(scores, abstained, answerable),
             "right_at_score": float(right[answerable].mean()),
@@ -98,6 +101,11 @@ def summarize(measured: Sequence[Measured], indexing: float) -> dict[str, Any]:
             },
         }
     return results
+
+
+def decline(measured: Sequence[Measured]) -> tuple[np.ndarray, list[float]]:
+    """Which questions nothing is answered to, each half by the score that was fitted on the other, and these scores."""
+    return cross_fit(*abstentions(measured), held_out([each.gold for each in measured]))
 
 
 def seconds_of(each: Measured) -> float:
@@ -235,7 +243,7 @@ def describe_abstention(measured: Sequence[Measured], results: dict[str, Any]) -
         f"Of {len(measured)} questions the text does not answer {unanswerable}. Each half is judged by the score that was fitted on the other "
         f"half, {low:.3g} and {high:.3g}: precision {results['abstention_precision']:.2f}, recall {results['abstention_recall']:.2f}, F1 "
         f"{results['abstention_f1']:.2f} ({results['abstention_f1_low']:.2f} to {results['abstention_f1_high']:.2f}); {results['abstention_f1_of_reader']:.2f} where the reader alone says when "
-        f"it has nothing to say. What is then answered is right in {results['right_of_answered']:.0%} of cases, which is "
+        f"it has nothing to say, by its own rule. What is then answered is right in {results['right_of_answered']:.0%} of cases, which is "
         f"{results['right_at_score']:.0%} of the questions that the text answers. The index keeps {results['least_score']:.3g}, fitted on all "
         "questions, for this reader.",
         figure=plot_scores(measured),
@@ -256,7 +264,7 @@ def plot_scores(measured: Sequence[Measured]) -> Any:
 
 def describe_failures(measured: Sequence[Measured]) -> Section:
     """How many fail at which stage, and some of each."""
-    stages = [(each, stage_of_failure(each)) for each in measured]
+    stages = [(each, stage_of_failure(each, declined)) for each, declined in zip(measured, decline(measured)[0])]
     counts = Counter(stage for _, stage in stages if stage)
     table, left = [], {stage: max(1, SHOWN // max(len(counts), 1)) for stage in counts}
     for each, stage in stages:

@@ -1,5 +1,7 @@
 """Training of a retriever: vectors of questions near to those of the passages that answer them."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,23 +65,35 @@ class RetrieverTrainer(RecipeTrainer, WholeCheckpoints):
     Args:
         model: what is trained.
         validation: instead of an `eval_dataset`.
-        max_length: tokens of a text in the training; as many as the model reads where None. What is saved reads as many as before.
+        max_length: tokens of a text in the training; as many as the model reads where None. What is validated and saved reads as many as
+            before.
     """
 
     def __init__(self, *, model: SentenceTransformer, validation: RankingTest, max_length: int | None = None, **kwargs):
         super().__init__(
             model=model, loss=MultipleNegativesRankingLoss(model), evaluator=RankEvaluator(validation), **kwargs
         )
-        self.max_length = max_length
+        self.max_length, self.whole_length = max_length, model.max_seq_length
 
     def train(self, *args, **kwargs):
+        with self.reading(self.max_length):
+            return super().train(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with self.reading(self.whole_length):
+            return super().evaluate(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def reading(self, length: int | None) -> Iterator[None]:
+        """The model reads so many tokens of a text, where the training reads fewer than it can."""
         if self.max_length is None:
-            return super().train(*args, **kwargs)
-        read, self.model.max_seq_length = self.model.max_seq_length, self.max_length
+            yield
+            return
+        before, self.model.max_seq_length = self.model.max_seq_length, length
         try:
-            return super().train(*args, **kwargs)
+            yield
         finally:
-            self.model.max_seq_length = read
+            self.model.max_seq_length = before
 
     def model_inputs(self, batch: dict) -> dict:
         return batch  # the loss takes the columns apart

@@ -12,6 +12,7 @@ from .chunking import Span, sentences_of
 from .index import Hit
 from .pipeline import Answer, Citation
 from .questions import GoldQuestion
+from .readers import says_nothing
 from .wording import content_words
 
 ENOUGH = 0.5  # of the shorter of a passage and a place, for the passage to hold the place
@@ -70,7 +71,8 @@ def score_answer_text(
     """Of an answer to a question that the text answers, each 0 to 1; None where there is nothing to measure.
 
     `right` is an answer that holds a gold one which the question does not hold, or has an F1 of words of a half or more with one. `specificity` is the mean rarity of its words
-    (normalised inverse document frequency, See et al. 2019); words that the text does not know are left out.
+    (normalised inverse document frequency, See et al. 2019); words that the text does not know are left out. An answer that is held back, which
+    a pipeline without a least score does where no passage supports it, is not grounded.
 
     Args:
         answer, gold: of one question.
@@ -84,13 +86,14 @@ def score_answer_text(
     contains = float(any(contains_words(text, each) for each in told))
     words = [rarity[word] for word in content_words(text) if word in rarity]
     sentences = [span for span in sentences_of(text) if text[slice(*span)].strip()]
+    held_back = answer.abstained and not says_nothing(answer.raw)
     return {
         "exact_match": exact,
         "f1": f1,
         "contains": contains,
         "right": float(bool(contains) or f1 >= RIGHT_F1),
         **score_citations(answer.citations, document, gold.evidence),
-        "grounded": 1 - len(answer.unsupported) / len(sentences) if sentences else None,
+        "grounded": 1 - len(answer.unsupported) / len(sentences) if sentences else 0.0 if held_back else None,
         "specificity": float(np.mean(words)) if words else None,
     }
 

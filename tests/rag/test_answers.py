@@ -167,6 +167,7 @@ def test_halves_and_what_is_held_back_are_counted_apart():
     assert (found["eval_right"], found["test_right"], found["all_right"]) == (1, 0.5, 0.8)
     assert found["right_at_score"] == pytest.approx(3 / 5) and found["right_of_answered"] == pytest.approx(3 / 4)
     assert found["facts_right_at_score"] == pytest.approx(3 / 5) and found["test_mrr"] == 0.5
+    assert found["abstention_f1_of_reader"] == 0 and summarize(rows, 1.0, 0.5)["abstention_f1_of_reader"] == 4 / 5
 
 
 def test_an_answer_of_the_same_meaning_matches(embedder):
@@ -259,6 +260,10 @@ def test_answers_are_scored_by_words_and_places():
     )
     silent = score_answer_text(made_answer("", abstained=True), GOLD, "book", rarity)
     assert silent["right"] == silent["f1"] == 0 and silent["specificity"] is None and silent["grounded"] is None
+    answer = made_answer("", abstained=True)
+    answer.raw = "a lamp"
+    held_back = score_answer_text(answer, GOLD, "book", rarity)
+    assert held_back["grounded"] == 0 and held_back["right"] == 0
     assert score_citations([], "book", GOLD.evidence) == {"citation_precision": None, "citation_recall": 0.0}
 
 
@@ -287,7 +292,7 @@ def test_a_score_is_fitted_below_which_nothing_is_answered():
         (0.25, {}, "the passage was not found"),  # among four, and three are asked for
         (1 / 3, {"read": 2}, "the passage was found and did not fit into the budget"),
         (1.0, {}, "the reader read the passage and answered something else"),
-        (1.0, {"abstained": True}, "an answer was held back"),
+        (1.0, {"abstained": True}, "a wrong answer was held back"),
         (1.0, {"abstained": True, "raw": ""}, "the reader said nothing"),
     ],
 )
@@ -296,11 +301,12 @@ def test_a_failure_has_a_stage(rank, changes, expected):
     for name, value in changes.items():
         setattr(answer, name, value)
     each = Measured(GOLD, [], 0.0, {"reciprocal_rank": rank}, answer, {"right": 0.0})
-    assert stage_of_failure(each) == expected
-    assert stage_of_failure(Measured(GOLD, [], 0.0, {"reciprocal_rank": rank}, answer, {"right": 1.0})) is None
-    unanswerable = GOLD._replace(answers=[], evidence=[])
-    wrong = stage_of_failure(Measured(unanswerable, [], 0.0, {}, answer))
-    assert wrong == (None if answer.abstained else "answered what the text does not say")
+    assert stage_of_failure(each, answer.abstained) == expected
+    right = Measured(GOLD, [], 0.0, {"reciprocal_rank": rank}, answer, {"right": 1.0})
+    assert stage_of_failure(right, False) is None and stage_of_failure(right, True) == "a right answer was held back"
+    unanswerable = Measured(GOLD._replace(answers=[], evidence=[]), [], 0.0, {}, answer)
+    assert stage_of_failure(unanswerable, True) is None
+    assert stage_of_failure(unanswerable, False) == "answered what the text does not say"
 
 
 def test_every_second_question_of_a_kind_is_held_out():

@@ -55,6 +55,12 @@ def test_markdown_and_pages_have_their_headings():
     )
     assert page.text == "One & all\n\nFirst words.\n\na\n\nb\n\nTwo\n\ntail"
     assert [title for title, _ in page.sections] == ["One & all", "Two"]
+    around = parse(
+        "b.html",
+        b"<body><p>Licence</p><div>*** START OF THE PROJECT GUTENBERG EBOOK X ***</div><h2>One</h2><p>Text.</p>"
+        b"<div>*** END OF THE PROJECT GUTENBERG EBOOK X ***</div><p>More of the licence</p></body>",
+    )
+    assert around.text == "One\n\nText."
 
 
 def test_folders_hold_their_texts_in_order(tmp_path):

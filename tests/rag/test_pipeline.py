@@ -8,6 +8,7 @@ from rag_rows import make_story
 from transformers import AddedToken, AutoTokenizer
 
 from hf_recipes import PassageIndex, RagPipeline, cli
+from hf_recipes.pretrained import longest_window
 from hf_recipes.rag.documents import Document
 from hf_recipes.rag.grounding import find_support, ground
 from hf_recipes.rag.readers import (
@@ -32,13 +33,16 @@ PLANTED = (
 class Scripted:
     """A reader that says what it is told."""
 
-    least_score, precision, most_question = 0.0, "fp32", 256
+    least_score, precision, most_question, fits = 0.0, "fp32", 256, 10**6
 
     def __init__(self, answer: str, score: float = 0.9, cited=()):
         self.answer, self.score, self.cited, self.seen = answer, score, list(cited), None
 
     def count(self, text):
         return len(text.split())
+
+    def room(self, question, passages):
+        return self.fits
 
     def read(self, question, passages, show=None):
         self.seen = passages
@@ -121,6 +125,21 @@ def test_the_budget_holds(index):
     assert len(reader.seen) == 2 and sum(map(reader.count, reader.seen)) <= 15  # seven words each
     RagPipeline(index, reader, k=5, budget=3)(QUESTION)
     assert len(reader.seen) == 1 and reader.count(reader.seen[0]) <= 3
+    reader.fits = 15
+    RagPipeline(index, reader, k=5)(QUESTION)
+    assert len(reader.seen) == 2
+    reader.fits = 0
+    with pytest.raises(ValueError, match="no room for passages"):
+        RagPipeline(index, reader)(QUESTION)
+
+
+def test_what_has_room_can_be_read_at_once(readers):
+    reader = load_reader(readers["chat"])
+    reader.most = 8
+    room, window = reader.room(QUESTION, 2), longest_window(reader.config, reader.tokenizer)
+    assert 0 < reader.room(QUESTION, 3) < room and load_reader(readers["extractive"]).room(QUESTION, 2) > 10**6
+    inputs = reader.encode(render(reader.template, QUESTION, ["a" * room, ""], reader.marks))["input_ids"]
+    assert inputs.shape[1] == window - reader.most  # letters are tokens
 
 
 def test_what_no_passage_supports_is_marked():
@@ -196,10 +215,13 @@ def test_planted_documents_are_cited_as_what_they_are(embedder):
     index = PassageIndex.build(
         [make_story("good.txt", 1), bad], embedder=str(embedder), kind="sentences", size=2, overlap=0
     )
-    answer = RagPipeline(index, Scripted("pwned [7]"), k=8)(QUESTION)
-    for citation in answer.citations:
-        text = bad.text if citation.document == "bad.txt" else make_story("good.txt", 1).text
-        assert text[citation.start : citation.end] == citation.text
+    cited = {}
+    for says in ("pwned [7]", "Anna put the lantern in the harbour."):
+        for citation in RagPipeline(index, Scripted(says), k=8)(QUESTION).citations:
+            cited[citation.document] = citation.text
+            text = bad.text if citation.document == "bad.txt" else make_story("good.txt", 1).text
+            assert text[citation.start : citation.end] == citation.text
+    assert set(cited) == {"bad.txt", "good.txt"} and "pwned" in cited["bad.txt"] and "harbour" in cited["good.txt"]
     passages = ["Bruno fell.", "Anna ran. Anna fell."]
     assert find_citations("pwned [7] [0] [2]", passages) == []  # numbers of no passage, and of one that does not say so
     assert find_citations("Anna ran [2].", passages) == [(1, 0, 9)]  # what says so, not all of the passage
@@ -208,6 +230,11 @@ def test_planted_documents_are_cited_as_what_they_are(embedder):
 def test_answers_are_taken_from_what_is_written():
     assert take_answer('Quote: "x y"\nAnswer: Anna did [2].') == "Anna did."
     assert take_answer("Step one.\nanswer:  The  attic") == "The attic" and take_answer("Anna [1]") == "Anna"
+    # where reasons or a quotation were asked for before a mark that is missing, these are no answer
+    assert take_answer("Step one: the hall.\nThe attic", marked=True) == "The attic"
+    assert take_answer('Quote: "x y"', marked=True) == take_answer("", marked=True) == ""
+    marked = {name: "Answer:" in render(load_prompt(name), "", []) for name in ("plain", "cite", "quote", "steps")}
+    assert marked == {"plain": False, "cite": False, "quote": True, "steps": True}
     passages = ["Anna put the lantern away.", "b"]
     assert find_citations('Quote: "the lantern away"\nAnswer: x', passages) == [(0, 9, 25)]
 
