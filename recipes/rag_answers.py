@@ -147,7 +147,8 @@ def measure(recipe: RagAnswersArguments, args: RecipeTrainingArguments, folder: 
         answer_all(rag, measured, document, recipe.judge, folder)
     results = summarize(measured, indexing, reader.least_score if reader else 0.0) | {"passages": len(index.passages)}
     if reader:
-        index.remember_least_score(recipe.reader, results["least_score"])
+        names = ("reader", "prompt", "k", "method", "rerank", "relevance", "pool", "rank_constant", "budget")
+        index.remember(**{name: getattr(recipe, name) for name in names}, least_score=results["least_score"])
         index.save_pretrained(folder)
     write_page(index, make_report(measured, document, results, memory), results, folder)
     precision = reader.precision if reader else "fp32"

@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
         "index",
         help="make texts ready for questions",
         description="Cut texts into passages, embed them and save the index; an index that is there takes what is new or changed.",
-        epilog="example: hf-recipes index book.txt --output outputs/book_index",
+        epilog="example: hf-recipes index book.txt --output outputs/book --reader outputs/question_answering_passages",
     )
     parser.add_argument(
         "texts",
@@ -31,6 +31,7 @@ def add(commands: Commands) -> None:
         const=True,
         help="search passages with the titles of their sections before them",
     )
+    parser.add_argument("--reader", help="that `ask` takes if it is given none: id or folder; the index remembers it")
     parser.add_argument("--device", help=DEVICE)
     parser.set_defaults(call=index_texts)
 
@@ -56,6 +57,8 @@ def index_texts(args: argparse.Namespace) -> int:
         print(f"{added} texts added, {changed} made anew, {len(documents) - added - changed} as they were")
     else:
         index = PassageIndex.build(documents, device=args.device, **given)
+    if args.reader:
+        index.remember(args.reader)
     index.save_pretrained(args.output)
     print(f"{args.output}: {len(index.passages)} passages of {len(index.config['documents'])} texts")
     return 0

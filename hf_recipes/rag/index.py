@@ -66,7 +66,7 @@ class PassageIndex:
         vectors: of FAISS, inner products of vectors of length one, a row for each passage.
         embedder: gives vectors of passages and questions, with its own prompts for each where it has them.
         config: `embedder` (its id or folder), `revision`, `chunking` (`kind`, `size`, `overlap`), `titles` (whether passages are searched with
-            the titles of their sections), `documents` (name to digest), `factory` (of FAISS), `least_scores` (by reader, below which it is not to be believed, if they were measured) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
+            the titles of their sections), `documents` (name to digest), `factory` (of FAISS), `asked` (of `remember`) and `recall` (share of the exact ten nearest that the graph finds; 1 for an exact index).
     """
 
     def __init__(self, passages: Dataset, vectors: faiss.Index, embedder: SentenceTransformer, config: dict[str, Any]):
@@ -384,14 +384,10 @@ class PassageIndex:
             )
         return index
 
-    # a reader is known by the last part of its id or folder, which pushing it keeps
-    def remember_least_score(self, reader: str, score: float) -> None:
-        """Keep the score below which a reader's answers from this index are not to be believed."""
-        self.config.setdefault("least_scores", {})[Path(reader).name] = score
-
-    def least_score(self, reader: str) -> float | None:
-        """That score, None where it was not measured."""
-        return self.config.get("least_scores", {}).get(Path(reader).name)
+    def remember(self, reader: str, **options: Any) -> None:
+        """Keep how the index is asked: `reader` and `prompt` (of `load_reader`), `rerank` (of `load_reranker`), and options of `RagPipeline`,
+        among them `least_score`, which was measured with all of these and holds for no others."""
+        self.config["asked"] = {"reader": reader, **options}
 
     def push_to_hub(
         self, index_id: str, folder: str | Path, token: str | None = None, private: bool | None = None

@@ -107,8 +107,8 @@ def test_answers_are_measured_and_a_killed_run_goes_on(run_answers, readers, tmp
     for name in ("all_right", "test_f1", "eval_semantic", "abstention_f1", "all_grounded", "read_milliseconds"):
         assert name in results
     kept = PassageIndex.from_pretrained(tmp_path / "run")
-    assert kept.least_score("me/extractive") == pytest.approx(results["least_score"])  # by the last part of its name
-    assert kept.least_score("me/another") is None
+    asked = kept.config["asked"]
+    assert asked["least_score"] == pytest.approx(results["least_score"]) and asked["reader"] == readers["extractive"]
     page = (tmp_path / "run/README.md").read_text()
     for expected in (
         "Saying nothing",

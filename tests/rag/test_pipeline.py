@@ -8,6 +8,7 @@ from rag_rows import make_story
 from transformers import AddedToken, AutoTokenizer
 
 from hf_recipes import PassageIndex, RagPipeline, cli
+from hf_recipes.cli.ask import choose_options
 from hf_recipes.pretrained import longest_window
 from hf_recipes.rag.documents import Document
 from hf_recipes.rag.grounding import find_support, ground
@@ -244,6 +245,26 @@ def test_unknown_prompts_are_named(readers):
         GenerativeReader(readers["chat"], prompt="poem")
 
 
+def test_a_least_score_holds_for_what_it_was_measured_with():
+    known = {"reader": "outputs/me", "prompt": "quote", "k": 3, "rerank": None, "budget": 900, "least_score": 0.4}
+
+    def choose(*words: str, known: dict = known) -> dict:
+        return choose_options(cli.build_parser().parse_args(["ask", "index", "Who?", *words]), known)
+
+    assert choose() == known
+    assert choose("--reader", "you/me", "--k", "3") == known | {"reader": "you/me"}
+    for words in (
+        ["--reader", "another"],
+        ["--prompt", "plain"],
+        ["--k", "5"],
+        ["--rerank", "it"],
+        ["--method", "dense"],
+    ):
+        assert "least_score" not in choose(*words) and choose(*words, "--least-score", "0.1")["least_score"] == 0.1
+    with pytest.raises(ValueError, match="the index index knows no reader"):
+        choose(known={})
+
+
 def test_the_commands_index_and_ask(tmp_path, embedder, readers, capsys):
     story, folder = make_story("story.txt", 1), str(tmp_path / "index")
     (tmp_path / "story.txt").write_text(story.text)
@@ -255,7 +276,9 @@ def test_the_commands_index_and_ask(tmp_path, embedder, readers, capsys):
     assert cli.main(["ask", folder, QUESTION, "--reader", readers["extractive"], "--json", "--k", "2"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert len(row["hits"]) == 2 and row["hits"][0]["document"] == "story.txt"
-    assert cli.main(["ask", folder, QUESTION, "--reader", readers["extractive"], "--explain"]) == 0
+    assert cli.main(["ask", folder, QUESTION]) == 1 and "knows no reader; give --reader" in capsys.readouterr().err
+    assert cli.main([*call, "--reader", readers["extractive"]]) == 0
+    assert cli.main(["ask", folder, QUESTION, "--explain"]) == 0
     assert "retrieve" in capsys.readouterr().out
     (tmp_path / "story.txt").write_text(story.text + "\n\nZelda put the harp in the attic.")  # a changed book
     assert cli.main(call) == 0 and "0 texts added, 1 made anew, 0 as they were" in capsys.readouterr().out
