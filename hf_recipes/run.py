@@ -174,12 +174,17 @@ def keep_freed_memory() -> None:
 
 def run_settings(recipe: Any, args: RecipeTrainingArguments) -> dict[str, Any]:
     """The arguments that make a run again, where they are not defaults, the digest of those that decide what it computes, and the number of
-    processes."""
+    processes and the precision, which machines differ in."""
     outward = OUTWARD if args.load_best_model_at_end else OUTWARD + CHECKPOINTS
     asked = json.loads(json.dumps(non_defaults(recipe) | args.asked, default=str))
     options = {name: value for name, value in asked.items() if not name.startswith(outward)}
     digest = hashlib.sha256(json.dumps(deciding(options), sort_keys=True).encode()).hexdigest()[:16]
-    return {"options": options, "digest": digest, "processes": args.world_size}
+    return {
+        "options": options,
+        "digest": digest,
+        "processes": args.world_size,
+        "precision": args.trained_precision,
+    }
 
 
 def deciding(options: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +198,8 @@ def of_card(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """The output folder holds no run of other settings, nor one that is not finished and was begun by another number of processes."""
+    """The output folder holds no run of other settings, nor one that is not finished and was begun by another number of processes, or in another
+    precision."""
     before, results = read_json(folder / SETTINGS_FILE), read_json(folder / RESULTS_FILE)
     if before is None:
         if results is not None and results.get("settings") != settings["digest"]:
@@ -210,12 +216,15 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder} holds a run of other settings: {', '.join(changed[:4])}. "
             "Give another --output_dir, or delete that folder to start anew"
         )
-    begun_by, started = before.get("processes", settings["processes"]), settings["processes"]
-    if results is None and begun_by != started and last_whole_checkpoint(folder):
-        raise ValueError(
-            f"{folder} holds a run that goes on with {begun_by} process(es), as it was begun, and {started} were started; give another "
-            "--output_dir, or delete that folder to start anew"
-        )
+    if results is not None or not last_whole_checkpoint(folder):
+        return
+    for name, remedy in (("processes", "start so many"), ("precision", "give --precision, on a machine that has it")):
+        begun, started = before.get(name, settings[name]), settings[name]
+        if begun != started:
+            raise ValueError(
+                f"{folder} holds a run that was begun with {name} {begun}, and now it is {started}: {remedy}, give another --output_dir, or delete "
+                "that folder to start anew"
+            )
 
 
 def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from .arguments import RecipeTrainingArguments
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 SETTINGS_FILE = "settings.json"  # of a run, in its folder
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
 NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
+NOT_PUBLISHED += ["log.txt", "runs/*"]  # of a study, and of a tracker: they name this machine's folders
 
 
 class WallClock(TrainerCallback, ExportableState):
@@ -105,6 +107,7 @@ class RecipeTrainer(Trainer):
         if self.args.weight_average:
             self.add_callback(AverageWeights(self))
         self.place = (-1, 0)  # (step, batch within the step) of the last augmentation
+        self.order = torch.Generator()  # of the examples, where they are grouped by length
         self.use_channels_last()
         logger.info("Training in %s", self.args.trained_precision)
 
@@ -124,12 +127,36 @@ class RecipeTrainer(Trainer):
             )
         return loss
 
+    def _get_train_sampler(self, *args, **kwargs):
+        sampler = super()._get_train_sampler(*args, **kwargs)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler.generator = self.order
+        return sampler
+
     def _run_epoch(self, **kwargs) -> None:
-        """A finished training that is resumed, in the middle of an epoch, is finished: `Trainer` would make a step more."""
+        """A finished training that is resumed, in the middle of an epoch, is finished: `Trainer` would make a step more.
+
+        The order of examples that are grouped by length is that of the seed and the epoch, in all processes and in a run that is resumed;
+        `Trainer` draws it as the generator of this process happens to stand.
+        """
+        self.order.manual_seed(1000 * self.args.seed + kwargs["epoch"])
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
         else:
             super()._run_epoch(**kwargs)
+
+    def _finalize_training(self, *args, **kwargs):
+        with self.all_checkpoints():  # `Trainer` would leave the best one only, before the model is saved and tested
+            return super()._finalize_training(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def all_checkpoints(self) -> Iterator[int | None]:
+        """No checkpoint is deleted; gives how many are to be kept otherwise."""
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            yield limit
+        finally:
+            self.args.save_total_limit = limit
 
     @contextlib.contextmanager
     def plain_attention(self) -> Iterator[None]:
@@ -250,13 +277,12 @@ class RecipeTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint, then its manifest, and only then delete older ones."""
         folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             if self.average is not None and self.args.should_save:
                 folder.mkdir(parents=True, exist_ok=True)
                 trained = {name: value.contiguous() for name, value in self.model.state_dict().items()}
                 safetensors.torch.save_file(trained, folder / TRAINED_WEIGHTS_FILE)
-            with self.averaged_weights():
+            with self.averaged_weights(), self.all_checkpoints() as limit:
                 super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()  # every process has written its random state
             if self.args.should_save:
@@ -267,8 +293,6 @@ class RecipeTrainer(Trainer):
                 f"cannot write the checkpoint {folder}: {error}. Earlier checkpoints are whole: make room and start the "
                 "same command again, and the run goes on from the last of them"
             ) from error
-        finally:
-            self.args.save_total_limit = limit
         if self.args.should_save:
             rotate_checkpoints(self.args.output_dir, limit, self.state.best_model_checkpoint, use_mtime=False)
 

@@ -4,6 +4,7 @@ import platform
 import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +16,10 @@ from huggingface_hub import ModelCard
 from hf_recipes import CellCounter, CellCounterImageProcessor, training
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.cell_counting.data import CellCollator, load_cells
-from hf_recipes.checkpoints import last_whole_checkpoint, write_json
+from hf_recipes.checkpoints import last_whole_checkpoint, read_json, write_json
 from hf_recipes.processes import run_file
 from hf_recipes.run import run_settings, write_recipe
+from hf_recipes.training import RecipeTrainer
 
 FINAL = ("test_mae", "test_rmse", "eval_mae", "steps", "chosen_step")
 
@@ -240,7 +242,10 @@ def test_a_run_goes_on_with_as_many_processes_as_it_was_begun_with(run_tiny, fin
     settings = json.loads((finished_run / "settings.json").read_text())
     shutil.copytree(finished_run / "checkpoint-12", tmp_path / "run/checkpoint-12")
     write_json(tmp_path / "run/settings.json", settings | {"processes": 2})
-    with pytest.raises(ValueError, match=r"goes on with 2 process\(es\), as it was begun, and 1 were started"):
+    with pytest.raises(ValueError, match="begun with processes 2, and now it is 1: start so many"):
+        run_tiny(tmp_path / "run")
+    write_json(tmp_path / "run/settings.json", settings | {"precision": "bf16"})
+    with pytest.raises(ValueError, match="begun with precision bf16, and now it is fp32: give --precision"):
         run_tiny(tmp_path / "run")
     write_json(tmp_path / "run/all_results.json", {"settings": settings["digest"]})
     assert run_tiny(tmp_path / "run") == {"settings": settings["digest"]}  # what is finished is
@@ -251,6 +256,25 @@ def test_a_run_goes_on_with_as_many_processes_as_it_was_begun_with(run_tiny, fin
     (tmp_path / "run/settings.json").unlink()  # as it is pulled from the Hub
     with pytest.raises(ValueError, match="holds a finished run of other settings"):
         run_tiny(tmp_path / "run", learning_rate=0.1)
+
+
+def test_no_checkpoint_is_gone_before_the_model_is_tested(run_tiny, tmp_path, monkeypatch):
+    def stop(self, dataset):
+        raise InterruptedError
+
+    monkeypatch.setattr(RecipeTrainer, "test", stop)
+    best = {
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "mae",
+        "greater_is_better": False,
+        "save_total_limit": 1,
+    }
+    best |= {"eval_strategy": "epoch", "save_strategy": "epoch"}
+    with pytest.raises(InterruptedError):
+        run_tiny(tmp_path / "run", **best)
+    state = read_json(Path(last_whole_checkpoint(tmp_path / "run")) / "trainer_state.json")
+    assert state["global_step"] == state["max_steps"]
+    assert not state["best_model_checkpoint"].endswith(f"-{state['max_steps']}")  # it is not kept for being the best
 
 
 def test_the_card_publishes_the_test(finished_run):
