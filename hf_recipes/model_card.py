@@ -288,13 +288,16 @@ def named_card(file: Path, model_id: str) -> bytes:
 
 def save_figures(report: Report, folder: Path, show_images: bool = True) -> None:
     """Images of the data get names that are not published (`_*`) where they are not to be shown."""
-    mark = "" if show_images else "_"
-    for section in report.sections:
-        if section.figure is not None:
-            save_figure(section.figure, folder / f"{mark if section.shows_data else ''}{section.file}")
-    pictures = {"picture.png": report.picture} if report.picture is not None else {}
-    for name, image in (pictures | report.images).items():
-        save_figure(image, folder / f"{mark}{name}")
+    of_data = {section.file: section.figure for section in report.sections if section.shows_data} | report.images
+    of_data |= {"picture.png": report.picture}
+    plots = {section.file: section.figure for section in report.sections if not section.shows_data}
+    mark, other = ("", "_") if show_images else ("_", "")
+    for name, figure in of_data.items():
+        (folder / f"{other}{name}").unlink(missing_ok=True)  # of a run that was killed before its card was written
+        plots[f"{mark}{name}"] = figure
+    for name, figure in plots.items():
+        if figure is not None:
+            save_figure(figure, folder / name)
 
 
 def save_figure(figure: Any, path: Path) -> None:

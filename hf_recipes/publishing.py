@@ -87,6 +87,7 @@ def publish_folder(
     leave_out: Sequence[str] = (),
     token: str | None = None,
     private: bool | None = None,
+    revision: str | None = None,
 ) -> None:
     """`push_folder` to a repository that is made if it is not there.
 
@@ -98,7 +99,7 @@ def publish_folder(
         return HfApi(token=token).create_repo(model_id, private=private, exist_ok=True)
 
     with_retries(make, f"making the repository {model_id}")
-    push_folder(folder, model_id, message, leave_out=leave_out, token=token)
+    push_folder(folder, model_id, message, leave_out=leave_out, token=token, revision=revision)
 
 
 def http_status(error: Exception) -> int | None:

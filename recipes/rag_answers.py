@@ -20,7 +20,7 @@ from hf_recipes.model_card import describe_hardware
 from hf_recipes.publishing import publish_folder
 from hf_recipes.rag.documents import load_documents
 from hf_recipes.rag.evaluation import answer_all, resident_megabytes, search_all
-from hf_recipes.rag.index import check_portable
+from hf_recipes.rag.index import check_portable, forget_local_models
 from hf_recipes.rag.questions import load_questions
 from hf_recipes.rag.readers import load_reader, load_reranker
 from hf_recipes.rag.report import make_report, summarize, write_page
@@ -109,7 +109,16 @@ def main(recipe: RagAnswersArguments, args: RecipeTrainingArguments) -> dict[str
         write_json(folder / RESULTS_FILE, results)
     if args.push_to_hub:
         name = args.hub_model_id or folder.name
-        publish_folder(folder, name, "Index of passages", leave_out=NOT_PUBLISHED, token=args.hub_token)
+        forget_local_models(folder)
+        publish_folder(
+            folder,
+            name,
+            "Index of passages",
+            leave_out=NOT_PUBLISHED,
+            token=args.hub_token,
+            private=args.hub_private_repo,
+            revision=args.hub_revision,
+        )
     return results
 
 

@@ -3,9 +3,10 @@ from fnmatch import fnmatch
 
 import pytest
 from datasets import Dataset
+from PIL import Image
 
 from hf_recipes.loading import hub_revision
-from hf_recipes.model_card import format_cell, markdown_table
+from hf_recipes.model_card import Report, Section, format_cell, markdown_table, save_figures
 from hf_recipes.training import NOT_PUBLISHED
 
 
@@ -45,6 +46,18 @@ def test_images_of_the_data_stay_with_the_run_where_they_may_not_be_shown(run_ti
     assert 'image = "image.png"  # one of your own' in hidden and "hf_hub_download" not in hidden
     left_out = [name for name in all_hidden if any(fnmatch(name, pattern) for pattern in NOT_PUBLISHED)]
     assert set(left_out) == {f"_{name}" for name in OF_DATA}
+
+
+def test_images_of_a_run_that_was_killed_are_hidden_too(tmp_path):
+    picture = Image.new("RGB", (4, 4))
+    report = Report(
+        [Section("Worst", figure=picture, shows_data=True), Section("Losses", figure=picture)], picture=picture
+    )
+    report.images["example.png"] = picture
+    save_figures(report, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"worst.png", "losses.png", "picture.png", "example.png"}
+    save_figures(report, tmp_path, show_images=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"_worst.png", "losses.png", "_picture.png", "_example.png"}
 
 
 def test_what_a_card_says_of_the_data_may_change_after_the_run(run_tiny, finished_run, tmp_path):

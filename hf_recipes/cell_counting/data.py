@@ -141,7 +141,7 @@ def decode_row(
     if image_size is not None:
         array, density = resize_example(array, density, tuple(image_size))
     return {
-        "name": str(file or index),
+        "name": Path(str(file)).name if file else str(index),  # cards show it, and no folder of this machine
         "pixels": np.ascontiguousarray(array).tobytes(),
         "dtype": str(array.dtype),
         "shape": list(array.shape),

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from .chunking import choose_sizes, cut, make_chunker
 from .documents import Document
 from .fusion import RANK_CONSTANT, diversify, rank
 from .vectors import choose_factory, find_nearest, make_vectors, measure_recall
+
+logger = logging.getLogger(__name__)
 
 PASSAGES_FILE, VECTORS_FILE, CONFIG_FILE = "passages.parquet", "vectors.faiss", "config.json"
 TABLE = Features(
@@ -400,6 +403,7 @@ class PassageIndex:
         """
         check_portable(self.config["embedder"])
         self.save_pretrained(folder)
+        forget_local_models(Path(folder))
         publish_folder(Path(folder), index_id, "Index of passages", token=token, private=private)
 
     def describe(self) -> str:
@@ -445,6 +449,18 @@ def check_portable(embedder: str) -> None:
             f"the embedder {embedder} is a folder of this machine, and whoever loads the index needs it: push the embedder, make the index "
             "with its id, and push that"
         )
+
+
+def forget_local_models(folder: Path) -> None:
+    """Take what lies on this machine out of how a saved index is asked (see `PassageIndex.remember`), before the index is published: nobody
+    else could load it."""
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    asked = config.get("asked", {})
+    local = [name for name, value in asked.items() if isinstance(value, str) and Path(value).exists()]
+    if local:
+        logger.warning("The %s of the index is on this machine alone; who loads it gives one of their own", local[0])
+        config["asked"] = {name: value for name, value in asked.items() if name not in local}
+        write_json(folder / CONFIG_FILE, config)
 
 
 def cut_rows(documents: Sequence[Document], chunker: Callable[[str], list[tuple[int, int]]]) -> dict[str, list]:

@@ -1,3 +1,4 @@
+import json
 import logging
 
 import numpy as np
@@ -73,6 +74,18 @@ def test_every_kind_of_annotation_sums_to_the_count(processor, tmp_path, kind, s
     pixels, density = decode_array(row)
     assert density.sum(dtype=np.float64) == pytest.approx(3, abs=1e-3) and row["count"] == pytest.approx(3, abs=1e-3)
     assert pixels.shape == (*(size or (24, 32)), 1) and pixels.dtype == np.uint8
+
+
+def test_names_are_those_of_files_and_not_of_folders(processor, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        rows = []
+        for number in range(4):
+            PILImage.fromarray(np.full((24, 32), 10 * number, np.uint8)).save(tmp_path / split / f"{split}{number}.png")
+            rows.append({"file_name": f"{split}{number}.png", "points": [[3, 4], [5, 6]]})
+        (tmp_path / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    splits = load_cells(str(tmp_path), processor)
+    assert sorted(splits["test"]["name"]) == [f"test{number}.png" for number in range(4)]
 
 
 def test_a_folder_of_pairs(processor, tmp_path):

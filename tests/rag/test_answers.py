@@ -207,6 +207,17 @@ print([hit.start for hit in PassageIndex.from_pretrained("local/book").search({Q
     assert json.loads(done.stdout.splitlines()[-1]) == ours
 
 
+def test_what_is_pushed_is_as_private_as_asked_and_names_no_folder(run_answers, readers, tmp_path, monkeypatch):
+    recipe, seen = load_recipe("rag_answers"), {}
+    monkeypatch.setattr(recipe, "check_portable", lambda embedder: None)
+    monkeypatch.setattr(recipe, "publish_folder", lambda *args, **options: seen.update(options))
+    options = {"reader": readers["extractive"], "k": 2, "pool": 4, "push_to_hub": True}
+    run_answers(tmp_path / "run", hub_private_repo=True, hub_revision="draft", **options)
+    assert seen["private"] is True and seen["revision"] == "draft"
+    asked = json.loads((tmp_path / "run/config.json").read_text())["asked"]
+    assert "reader" not in asked and asked["k"] == 2 and "least_score" in asked
+
+
 def test_questions_are_asked_by_one_process(run_answers, tmp_path, monkeypatch):
     monkeypatch.setattr(RecipeTrainingArguments, "world_size", 2)
     with pytest.raises(ValueError, match="2 processes were started"):
