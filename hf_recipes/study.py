@@ -289,9 +289,8 @@ def run_variant(study: Study, variant: Variant, seed: int, passed_on: list[str])
         "seed": seed,
         "digest": variant.digest(seed),
         "hardware": results.pop("hardware", "hardware unknown"),
-        "seconds": round(
-            time.monotonic() - began, 1
-        ),  # of all, the test and what is made of it too; since it was started last
+        # of all, the test and what is made of it too; not known of a run that was interrupted
+        "seconds": None if before else round(time.monotonic() - began, 1),
         "results": results,
     }
     for checkpoint in folder.glob("checkpoint-*"):  # studies have many runs, and a finished one needs none

@@ -28,6 +28,12 @@ def test_counting_files_folders_and_patterns(finished_run, tmp_path, capsys):
     assert f"{rows[0]['count']:.1f}" in capsys.readouterr().out
 
 
+def test_what_stands_after_two_hyphens_is_an_input(finished_run, tmp_path, capsys):
+    image = str(finished_run / "example.png")
+    assert cli.main(["count", "--model", str(finished_run), "--json", "--", image]) == 0
+    assert json.loads(capsys.readouterr().out)["image"] == image
+
+
 def test_images_of_the_same_name_get_an_overlay_each():
     images = ["x/a.png", "y/a.png", "z/a-2.png", "a.tif"]
     files = overlay_files(Path("o/over.png"), images)

@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     passed_on: list[str] = []
-    if "--" in argv:
+    if "--" in argv and argv[0] == "study":
         argv, passed_on = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
     args = build_parser().parse_args(argv)
     args.passed_on = passed_on
