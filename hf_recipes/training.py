@@ -58,6 +58,27 @@ class WallClock(TrainerCallback, ExportableState):
         return {"args": {"seconds": self.seconds}, "attributes": {}}
 
 
+class LoggedLoss(TrainerCallback, ExportableState):
+    """The loss since it was last logged, kept in the checkpoints (of several processes, that of the first), so that a resumed run logs means over
+    as many steps as an unbroken one."""
+
+    trainer: "RecipeTrainer"
+
+    def __init__(self, loss: float = 0.0, since: int = 0):
+        pass  # `Trainer` may make it from what `state` says
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        saved = state.stateful_callbacks.get(type(self).__name__)
+        if saved and state.global_step:
+            self.trainer._tr_loss.fill_(saved["args"]["loss"])
+            self.trainer._globalstep_last_logged = saved["args"]["since"]
+
+    def state(self) -> dict:
+        begun = hasattr(self.trainer, "_tr_loss")
+        loss, since = (self.trainer._tr_loss.item(), self.trainer._globalstep_last_logged) if begun else (0.0, 0)
+        return {"args": {"loss": loss, "since": since}, "attributes": {}}
+
+
 class AverageWeights(TrainerCallback):
     """Tells a `RecipeTrainer` that the optimiser has made a step."""
 
@@ -103,6 +124,9 @@ class RecipeTrainer(Trainer):
         self.report = Report()
         self.clock = WallClock()
         self.add_callback(self.clock)
+        logged = LoggedLoss()
+        logged.trainer = self
+        self.add_callback(logged)
         self.average: dict[str, torch.Tensor] | None = None
         if self.args.weight_average:
             self.add_callback(AverageWeights(self))

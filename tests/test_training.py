@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from conftest import ROOT, TINY, options, run_python
+from conftest import ROOT, TINY, go_back, options, run_python
 from huggingface_hub import ModelCard
 
 from hf_recipes import CellCounter, CellCounterImageProcessor, training
@@ -256,6 +256,28 @@ def test_a_run_goes_on_with_as_many_processes_as_it_was_begun_with(run_tiny, fin
     (tmp_path / "run/settings.json").unlink()  # as it is pulled from the Hub
     with pytest.raises(ValueError, match="holds a finished run of other settings"):
         run_tiny(tmp_path / "run", learning_rate=0.1)
+
+
+def test_a_resumed_run_logs_the_losses_of_an_unbroken_one(run_tiny, tmp_path):
+    options = {
+        "save_strategy": "steps",
+        "save_steps": 4,
+        "logging_strategy": "steps",
+        "logging_steps": 5,
+        "save_total_limit": 9,
+    }
+    run_tiny(tmp_path / "whole", **options)
+    go_back(tmp_path / "whole", tmp_path / "part", 8)
+    run_tiny(tmp_path / "part", **options)
+    whole, part = (
+        {
+            row["step"]: row["loss"]
+            for row in read_json(tmp_path / name / "trainer_state.json")["log_history"]
+            if "loss" in row
+        }
+        for name in ("whole", "part")
+    )
+    assert list(whole) == [5, 10] and part == pytest.approx(whole, abs=1e-5)
 
 
 def test_no_checkpoint_is_gone_before_the_model_is_tested(run_tiny, tmp_path, monkeypatch):
