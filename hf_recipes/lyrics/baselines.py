@@ -135,8 +135,8 @@ def logistic(inner: list) -> GridSearchCV:
 
 
 def svm(names: list[str] | None, inner: list) -> GridSearchCV:
-    model, scoring = (LinearSVR(), "r2") if names is None else (LinearSVC(), "accuracy")
-    return GridSearchCV(model, {"C": COSTS}, cv=inner, scoring=scoring)
+    kind, scoring = (LinearSVR, "r2") if names is None else (LinearSVC, "accuracy")
+    return GridSearchCV(kind(max_iter=10_000), {"C": COSTS}, cv=inner, scoring=scoring)
 
 
 def say(model: Any, songs: Any, names: list[str] | None) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from conftest import go_back, hub_env, run_python
 from datasets import Dataset
 from hub import card_errors, running_hub
-from lyrics_rows import make_songs, save_songs
+from lyrics_rows import GENRES, make_songs, save_songs
 from sklearn.svm import LinearSVC
 from transformers import pipeline
 
@@ -30,11 +30,14 @@ def test_genres_are_told(genre_run):
     assert results["baselines"]["TF-IDF, logistic regression"]["accuracy"] > 0.9
     assert results["baselines"]["mean word vector, logistic regression"]["accuracy"] > 0.9
     assert (
-        len(results["baselines"]) == 8
+        len(results["baselines"]) == 10
         and results["accuracy_low"] <= results["test_accuracy"] <= results["accuracy_high"]
     )
     scores = results["examples"]["scores"]["accuracy"]
-    assert len(scores) == 9 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    assert len(scores) == 11 and np.mean(scores["model"]) == pytest.approx(results["test_accuracy"])
+    assert [*results["baselines"]][-1] == "TF-IDF-weighted word vector, linear SVM"
+    examples = results["examples"]
+    assert set(examples["classes"]) == {*GENRES} and len(examples["strata"]) == len(examples["ids"])
     assert results["duplicates"] == 0 and len(results["examples"]["groups"]) == len(scores["model"])
     for name in scores.keys() - {"model"}:
         assert np.mean(scores[name]) == pytest.approx(results["baselines"][name]["accuracy"])
