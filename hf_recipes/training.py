@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "settings.json"  # of a run, in its folder
 TRAINED_WEIGHTS_FILE = "trained_weights.safetensors"  # in a checkpoint: the weights under the average
-NOT_PUBLISHED = ["_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE, "*.tmp"]
-NOT_PUBLISHED += ["log.txt", "runs/*"]  # of a study, and of a tracker: they name this machine's folders
+# "log.txt" is of a study, "runs" of a tracker: they name this machine's folders
+NOT_PUBLISHED = [
+    *("_*", f"{PREFIX_CHECKPOINT_DIR}-*", "training_args.bin", "trainer_state.json", SETTINGS_FILE),
+    *("*.tmp", "log.txt", "runs/*"),
+]
 
 
 class WallClock(TrainerCallback, ExportableState):
