@@ -22,7 +22,7 @@ from .data import to_arrays, to_tensor
 from .metrics import METRICS, PUBLISHED_BICUBIC, judge, to_images
 from .modeling_super_resolver import SuperResolver
 from .resize import resize_bicubic, resize_lanczos
-from .vgg import Lpips
+from .vgg import MOST_SIDE, Lpips
 
 CODE = code_digest(Path(__file__).parent)
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "B100"}  # as papers write them
@@ -243,8 +243,9 @@ def describe_protocol(scale: int, rows: list[dict[str, Any]], lpips: Lpips | Non
     if checks:
         text += f" Its check, bicubic interpolation in dB: {', '.join(checks)}."
     if lpips is not None:
+        backbone = Path(lpips.backbone).name if Path(lpips.backbone).exists() else lpips.backbone
         text += (
-            f" LPIPS, in colour, has the paper's linear layers on the VGG16 {lpips.backbone}, whose weights need not be those of papers: it compares "
+            f" LPIPS, in colour and of the middle {MOST_SIDE} x {MOST_SIDE} pixels of larger images, has the paper's linear layers on the VGG16 {backbone}, whose weights need not be those of papers: it compares "
             "these rows with each other and with no published ones. Lower is better."
         )
     return text
