@@ -311,7 +311,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def training_log(trainer: "RecipeTrainer", chosen: int | None, most: int = 25) -> list[dict[str, Any]]:
-    """Rows of step, loss and validation metrics, at most `most` of them, the chosen step among them and marked."""
+    """Rows of step, loss and validation metrics, at most `most` of them, the one whose weights are saved among them and marked."""
     rows: dict[int, dict[str, Any]] = {}
     for entry in trainer.state.log_history:
         row = rows.setdefault(entry["step"], {"step": str(entry["step"]), "epoch": round(entry.get("epoch", 0), 1)})
@@ -329,7 +329,7 @@ def training_log(trainer: "RecipeTrainer", chosen: int | None, most: int = 25) -
     table = [{key: rows[step].get(key) for key in keys} for step in steps if step in kept]
     for row in table:
         if row["step"] == str(chosen):
-            row["step"] = f"**{chosen}** (chosen)"
+            row["step"] = f"**{chosen}** (saved)"
     return table
 
 

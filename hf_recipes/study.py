@@ -22,7 +22,8 @@ A study is a YAML file beside the recipe's configurations:
         compare: {by: mae, pairs: [[unet-n8, unet-n32], [unet-n8, ridge on intensities]]}  # by the `examples` of the results; two
                                          # variants, or baselines of the section's runs
         baselines: true                  # rows of the baselines that the first variant's runs measured; `untrained` where they saw no training data
-        published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation
+        published: {FCRN-A, 32 images: 2.9 ± 0.2}   # rows from papers, shown as such: a mean, or a mean and deviation, of the headline,
+                                         # or several: {VDSR: {test_psnr: 31.35, test_ssim: 0.8838}}
         options: {train_size: 64}        # for every variant of the section
         variants:
           unet-n8: {config: recipes/cell_counting/unet.yaml, train_size: 8}
@@ -92,7 +93,7 @@ class Section:
     also: str | None = None
     reference: str | None = None
     compare: dict[str, Any] = field(default_factory=dict)
-    published: dict[str, str] = field(default_factory=dict)
+    published: dict[str, dict[str, str]] = field(default_factory=dict)  # by row and metric
     baselines: bool | Literal["untrained"] = False
     cards: list[str] = field(default_factory=list)
 
@@ -153,7 +154,8 @@ def load_study(file: Path) -> Study:
                 seeds = options.pop("seeds", entry.get("seeds", [0]))
                 variants[name] = Variant(name, Path(options.pop("config")), options, seeds)
         kept = {key: value for key, value in entry.items() if key not in ("seeds", "options")}
-        sections.append(Section(**kept | {"variants": list(entry["variants"])}))
+        published = published_rows(file, entry.get("published", {}), data["metrics"])
+        sections.append(Section(**kept | {"variants": list(entry["variants"]), "published": published}))
     named = [each for section in sections for each in (section.variants, *section.lines.values())]
     for section in sections:
         if section.reference and section.reference not in section.variants:
@@ -182,6 +184,20 @@ def load_study(file: Path) -> Study:
     page = data.get("page", recipe.stem.replace("_", " ").capitalize())
     task = data.get("task", recipe.stem)
     return Study(file, recipe, title, summary, data["metrics"], sections, variants, unit, page, task)
+
+
+def published_rows(file: Path, rows: dict[str, Any], metrics: dict[str, str]) -> dict[str, dict[str, str]]:
+    """By row and metric; what is not said of a metric is of the headline.
+
+    Raises:
+        ValueError: for a metric that the study has not.
+    """
+    headline = next(iter(metrics))
+    rows = {name: row if isinstance(row, dict) else {headline: row} for name, row in rows.items()}
+    for name, row in rows.items():
+        if row.keys() - metrics.keys():
+            raise ValueError(f"{file}: {name!r} is published with {', '.join(row)}; metrics are {', '.join(metrics)}")
+    return {name: {key: str(value) for key, value in row.items()} for name, row in rows.items()}
 
 
 def source_options(variant: Variant) -> dict[str, str]:

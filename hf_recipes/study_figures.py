@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
+from matplotlib.transforms import Bbox
 
 from .figures import ACCENT, INK, MUTED, PALETTE, new_figure, plot_with_spread
 from .intervals import interval, resample
@@ -21,6 +23,10 @@ AXES = {
     "multiply_adds": "multiply-adds for 1280 x 720",
     "receptive_field": "receptive field, pixels of the small image",
 }
+
+
+# where a name may stand from its point, in points: beside it first, then further up or down
+NAME_OFFSETS = [(x, y) for y in (4, -11, 13, -20, 22, -29, 31, -38, 40, -47) for x in (6, -6)]
 
 
 def mean_of(runs: list[dict], key: str) -> float:
@@ -59,11 +65,13 @@ def drawn_lines(section: Section, results: dict[str, list[dict]]) -> list[tuple[
 def plot_rows(study: Study, section: Section, results: dict[str, list[dict]]) -> Figure:
     """A row per variant, then the means of the baselines that the section compares with, hollow, then the published ones."""
     title, values = headline_values(study, results)
-    key = next(iter(study.metrics)).removeprefix("test_")
+    headline = next(iter(study.metrics))
+    key = headline.removeprefix("test_")
     compared = {name for pair in section.compare.get("pairs", []) for name in pair}
     measured = baseline_means(section, results)
     baselines = {name: row[key] for name, row in measured.items() if key in row and name in compared}
-    published = {name: [float(part) for part in str(text).split("±")] for name, text in section.published.items()}
+    told = {name: row[headline] for name, row in section.published.items() if headline in row}
+    published = {name: [float(part) for part in text.split("±")] for name, text in told.items()}
     names = [*values, *baselines, *(f"{name}*" for name in published)]
     figure, axes = new_figure(1, 1, 7.5, 0.9 + 0.3 * len(names))
     axis, places, label = axes[0, 0], -np.arange(len(names)), title
@@ -126,8 +134,9 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
     title, values = headline_values(study, results)
     panels = [section.x] if isinstance(section.x, str) else section.x
     figure, axes = new_figure(1, len(panels), 5.2, 4.0)
+    named: list[list[tuple[float, float, str]]] = []
     for axis, key in zip(axes[0], panels):
-        points: list[tuple[float, float, str]] = []
+        named.append(points := [])
         for color, line, done in drawn_lines(section, results):
             x = [np.mean([place_on(key, run["results"]) for run in results[name]]) for name in done]
             means, deviations = ([f(values[name]) for name in done] for f in (np.mean, spread))
@@ -144,22 +153,37 @@ def plot_scatter(study: Study, section: Section, results: dict[str, list[dict]])
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
             axis.minorticks_off()
+        else:
+            axis.locator_params(axis="x", nbins=5)  # more would touch
         axis.margins(x=0.1)
         axis.grid(alpha=0.3)
-        for place, mean, name in points:  # names stay inside: those of the right half stand to the left of their points
-            right = axis.transAxes.inverted().transform(axis.transData.transform((place, mean)))[0] > 0.5
-            axis.annotate(
-                name,
-                (place, mean),
-                xytext=(-5 if right else 5, 4),
-                ha="right" if right else "left",
-                textcoords="offset points",
-                size=7,
-                color=INK,
-            )
     if section.lines:
         axes[0, 0].legend(frameon=False)
+    figure.draw_without_rendering()  # the layout, so that names can be measured
+    for axis, points in zip(axes[0], named):
+        name_points(axis, points)
     return figure
+
+
+def name_points(axis: Axes, points: list[tuple[float, float, str]]) -> None:
+    """Write names beside their points, inside the axes and over no other name or point where there is such a place."""
+    taken = [
+        Bbox.from_extents(x - 4, y - 4, x + 4, y + 4)
+        for x, y in (axis.transData.transform(point[:2]) for point in points)
+    ]
+    for place, mean, name in points:
+        text = axis.annotate(name, (place, mean), (0, 0), textcoords="offset points", size=7, color=INK)
+        text.set_in_layout(False)
+
+        def covered(offset: tuple[int, int], text=text) -> int:
+            text.xyann = offset
+            text.set_ha("left" if offset[0] > 0 else "right")
+            box = text.get_window_extent()
+            inside = all(axis.bbox.contains(*corner) for corner in (box.min, box.max))
+            return box.count_overlaps(taken) + (not inside)
+
+        covered(min(NAME_OFFSETS, key=covered))  # moves it there
+        taken.append(text.get_window_extent())
 
 
 def place_on(key: str, results: dict[str, Any]) -> float:

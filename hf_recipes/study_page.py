@@ -59,8 +59,8 @@ def write_page(studies: list[Study], folder: Path = CARDS) -> Path:
     text = (
         f"# {studies[0].page}: the study\n\n"
         "Every number is mean ± standard deviation over the runs of a row, each with another seed, which draws its "
-        "weights, its augmentation and, where data are drawn, its data; a number without ± is of a single run; in figures a diamond or line is the mean, a whisker the standard "
-        "deviation, a dot a run. The test split is used once a run, by the saved model "
+        "weights, its augmentation and, where data are drawn, its data; a number without ± is of a single run; in figures a diamond, line or named point is the mean, a whisker the "
+        "standard deviation, a small dot a run; hollow are baselines, gray published numbers. The test split is used once a run, by the saved model "
         "loaded again, in fp32. Minutes are wall clock of the training with its validation, all runs together "
         f"{sum(seconds.values()) / 3600:.1f} hours{with_tests}. Hardware: {'; '.join(sorted(hardware))}. "
         f"Each run's numbers are in `results/{task}/`.\n\n"
@@ -81,8 +81,8 @@ def section_rows(study: Study, section: Section, results: dict[str, list[dict]])
     if section.baselines:
         trained = section.baselines != "untrained"
         rows += baseline_rows(study, next(iter(results.values())), trained)
-    headline = next(iter(study.metrics.values()))
-    rows += [{"variant": f"*published:* {name}", headline: str(value)} for name, value in section.published.items()]
+    for name, row in section.published.items():
+        rows.append({"variant": f"*published:* {name}"} | {study.metrics[key]: value for key, value in row.items()})
     filled = [key for key in rows[0] if any(row.get(key) is not None for row in rows)]
     return [{key: row.get(key) for key in filled} for row in rows]
 

@@ -115,7 +115,7 @@ def test_the_card_says_what_was_measured(finished_run):
         (finished_run / "README.md").read_text(),
         json.loads((finished_run / "all_results.json").read_text()),
     )
-    assert f"{results['test_mae']:.4g}" in card and "training mean" in card and "(chosen)" in card
+    assert f"{results['test_mae']:.4g}" in card and "training mean" in card and "(saved)" in card
     assert "threshold and components" in card and "learning_rate: 0.003" in card
     for figure in re.findall(r"\]\(([\w.]+\.png)\)", card):
         assert np.asarray(Image.open(finished_run / figure)).std() > 1, figure

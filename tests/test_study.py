@@ -237,6 +237,35 @@ def test_curves_and_scatters_show_every_variant_against_x(plot, x):
     assert len(figure.axes) == (1 if plot == "curve" else 2) and axis.get_ylabel() == "test MAE"
 
 
+def test_names_of_a_scatter_stay_inside_and_apart():
+    names = [f"a-rather-long-name-{number}" for number in range(6)]
+    results = {name: [{"results": {"test_mae": 5 + 0.01 * n, "parameters": 100 + n}}] for n, name in enumerate(names)}
+    results["far"] = [{"results": {"test_mae": 1.0, "parameters": 10**6}}]
+    section = Section("Size", list(results), plot="scatter", x="parameters")
+    drawn = Study(Path("study_1.yaml"), Path("recipe.py"), "Cells", "", {"test_mae": "test MAE"}, [section], {})
+    figure = plot_section(drawn, section, results)
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert len(boxes) == len(results)
+    for number, box in enumerate(boxes):
+        assert not box.count_overlaps(boxes[:number]) and axis.bbox.contains(*box.min) and axis.bbox.contains(*box.max)
+
+
+def test_published_rows_may_hold_several_metrics(small_study, pairs):
+    run_study(small_study, seeds=[0], passed_on=["--dataset", str(pairs)])
+    study_of_rows = yaml.safe_load(small_study.read_text())
+    rows = {"Both": {"test_mae": 1.0, "eval_mae": "2.0"}, "One": {"eval_mae": 3.0}}
+    study_of_rows["sections"][0]["published"] = rows
+    small_study.write_text(yaml.safe_dump(study_of_rows, sort_keys=False))
+    text = write_page([load_study(small_study)]).read_text()
+    assert "*published:* Both |  | 1.0 | 2.0 |" in text and "*published:* One |  |  | 3.0 |" in text
+    rows["One"] = {"test_mea": 3.0}
+    small_study.write_text(yaml.safe_dump(study_of_rows, sort_keys=False))
+    with pytest.raises(ValueError, match="'One' is published with test_mea; metrics are test_mae, eval_mae"):
+        load_study(small_study)
+
+
 def test_rows_show_a_second_metric_hollow():
     results = {
         name: [{"results": {"test_accuracy": value, "train_accuracy": value + 0.1}}]
