@@ -302,17 +302,17 @@ def show_details(
         details: the place of a test image, and row and column of the detail's upper left corner.
     """
     side, gap, heading = CROP * ZOOM, 8, 20
-    panel = Image.new(
-        "RGB", ((1 + len(methods)) * (side + gap) - gap, len(details) * (side + gap) - gap + heading), "white"
-    )
+    high_line = heading + side + gap
+    panel = Image.new("RGB", ((1 + len(methods)) * (side + gap) - gap, len(details) * high_line - gap), "white")
     for line, (place, (top, left)) in enumerate(details):
-        low, high = to_arrays(test[place], scale)
-        pictures = {"original": high, **{name: method(low) for name, method in methods.items()}}
+        row = test[place]
+        low, high = to_arrays(row, scale)
+        original = f"{NAMES.get(row['source'], row['source'])} row {row['index']}, original".strip()
+        pictures = {original: high, **{name: method(low) for name, method in methods.items()}}
         for column, (name, picture) in enumerate(pictures.items()):
             detail = Image.fromarray(np.ascontiguousarray(picture[top : top + CROP, left : left + CROP]))
             detail = detail.resize([ZOOM * length for length in detail.size], Image.Resampling.NEAREST)
-            corner = (column * (side + gap), heading + line * (side + gap))
-            panel.paste(detail, corner)
-            if line == 0:
-                ImageDraw.Draw(panel).text((corner[0], 3), name, fill=INK, font_size=13)
+            corner = (column * (side + gap), line * high_line)
+            ImageDraw.Draw(panel).text((corner[0], corner[1] + 3), name, fill=INK, font_size=13)
+            panel.paste(detail, (corner[0], corner[1] + heading))
     return panel

@@ -54,18 +54,20 @@ def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInf
         sources: its benchmarks, or one empty name.
     """
     data = describe_data(recipe, KNOWN_DATA)
+    perceptual = bool(recipe.perceptual_weight)
+    labels = METRICS | {"lpips": "LPIPS"}
     metrics = {
-        f"{source}_{key}" if source else key: f"{NAMES.get(source, source)} {METRICS[key]}".strip()
-        for key in ("psnr", "ssim")
+        f"{source}_{key}" if source else key: f"{NAMES.get(source, source)} {labels[key]}".strip()
+        for key in ("psnr", "lpips" if perceptual and recipe.lpips else "ssim")
         for source in sources
     }
     citation = CITATIONS[recipe.architecture]
-    if recipe.perceptual_weight:
+    if perceptual:
         citation += (
             " Johnson, Alahi and Fei-Fei, Perceptual losses for real-time style transfer and super-resolution, 2016."
         )
     return CardInfo(
-        title=f"Super-resolution x{recipe.scale} ({recipe.architecture})",
+        title=f"Super-resolution x{recipe.scale} ({recipe.architecture}{', perceptual loss' if perceptual else ''})",
         summary=f"Makes photographs {recipe.scale} times as wide and high. "
         + SUMMARIES[recipe.architecture].format(blocks=recipe.blocks, width=recipe.width)
         + describe_training(recipe),
@@ -77,7 +79,7 @@ def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInf
         **data,
         tested_on=tested_on and (tested_on if sources != [""] else f"{data['dataset_name']}, {tested_on}"),
         measured_on={
-            f"{source}_{key}": NAMES.get(source, source) for source in filter(None, sources) for key in METRICS
+            f"{source}_{key}": NAMES.get(source, source) for source in filter(None, sources) for key in labels
         },
         recipe="recipes/super_resolution.py",
         limitations=[
@@ -87,9 +89,10 @@ def make_card(recipe: Any, tested_on: str | None, sources: list[str]) -> CardInf
             "What it adds is likely, not true: do not read faces, plates or text from it.",
             *(
                 [
-                    "It was trained on features of the network that LPIPS compares, so that its LPIPS is better in part by construction."
+                    "It was trained on features of the network that LPIPS compares, so that its LPIPS is better in part by construction.",
+                    "Texture that the small image does not hold may come out as a lattice of dots, as far apart as its pixels.",
                 ]
-                if recipe.perceptual_weight
+                if perceptual
                 else []
             ),
         ],

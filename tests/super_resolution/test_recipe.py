@@ -63,6 +63,7 @@ def test_perceptual_training_goes_on_from_a_network(run_upscaler, upscaler_run, 
     assert set(weights) == set(safetensors.torch.load_file(upscaler_run / "model.safetensors"))  # no VGG among them
     card = (tmp_path / "features/README.md").read_text()
     assert "relative squared error of VGG16's features (1 x relu1_2)" in card and "in part by construction" in card
+    assert "x2 (light, perceptual loss)" in card and "|  | bench PSNR | bench LPIPS |" in card and "lattice" in card
     assert "a trained light network that makes images 2 times as large, whose training took 0 minutes more." in card
 
 
