@@ -175,15 +175,17 @@ def name_points(axis: Axes, points: list[tuple[float, float, str]]) -> None:
         text = axis.annotate(name, (place, mean), (0, 0), textcoords="offset points", size=7, color=INK)
         text.set_in_layout(False)
 
-        def covered(offset: tuple[int, int], text=text) -> int:
+        def move(offset: tuple[int, int], text=text) -> Bbox:
             text.xyann = offset
             text.set_ha("left" if offset[0] > 0 else "right")
-            box = text.get_window_extent()
+            return text.get_window_extent()
+
+        def faults(offset: tuple[int, int], move=move) -> int:
+            box = move(offset)
             inside = all(axis.bbox.contains(*corner) for corner in (box.min, box.max))
             return box.count_overlaps(taken) + (not inside)
 
-        covered(min(NAME_OFFSETS, key=covered))  # moves it there
-        taken.append(text.get_window_extent())
+        taken.append(move(min(NAME_OFFSETS, key=faults)))
 
 
 def place_on(key: str, results: dict[str, Any]) -> float:
