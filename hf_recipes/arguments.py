@@ -59,6 +59,13 @@ class RecipeTrainingArguments(TrainingArguments):
             "always in fp32."
         },
     )
+    test_again: bool = field(
+        default=False,
+        metadata={
+            "help": "Test and analyse the saved model of a finished run again, and write its card and results anew; without a finished run it "
+            "changes nothing."
+        },
+    )
     weight_average: float = field(
         default=0.0,
         metadata={

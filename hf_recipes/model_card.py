@@ -199,10 +199,11 @@ def describe_run(trainer: "RecipeTrainer") -> dict[str, Any]:
         "epochs": training_log(trainer, report.results.get("chosen_step")),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "size": sum(each.numel() * each.element_size() for each in trainer.model.state_dict().values()) / 1e6,
+        # a run that is tested again was trained by another process
         "seconds": report.results.get("train_seconds", trainer.clock.seconds),
-        "precision": trainer.args.trained_precision,
-        "processes": trainer.args.world_size,
-        "hardware": describe_hardware(trainer.args.device),
+        "precision": report.results.get("precision", trainer.args.trained_precision),
+        "processes": report.results.get("processes", trainer.args.world_size),
+        "hardware": report.results.get("hardware", describe_hardware(trainer.args.device)),
         "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
     return json.loads(json.dumps(run, default=float))

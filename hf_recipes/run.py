@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import yaml
 from accelerate import PartialState
+from transformers import TrainerState
 
 from .arguments import CARD_OPTIONS, RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
@@ -24,7 +25,8 @@ from .training import SETTINGS_FILE, RecipeTrainer
 logger = logging.getLogger(__name__)
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
-RESULTS_FILE, RECIPE_FILE = "all_results.json", "recipe.yaml"
+RESULTS_FILE, RECIPE_FILE, STATE_FILE = "all_results.json", "recipe.yaml", "trainer_state.json"
+OF_TRAINING = ("train_seconds", "precision", "processes", "hardware")  # of the results, what a test cannot tell
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
 OUTWARD = (
     "output_dir",
@@ -41,6 +43,7 @@ OUTWARD = (
     "save_total_limit",
     "save_on_each_node",
     "debug",
+    "test_again",
     "dataloader_num_workers",
     "dataloader_pin_memory",
     "dataloader_persistent_workers",
@@ -63,6 +66,9 @@ def run(
 ) -> dict[str, Any]:
     """Train or resume, save, test once on the reloaded model, analyse, write the card, push when asked.
 
+    A finished run is read from its folder, and only pushed. Where other things are said of its data and licences, its card is written
+    again; and with `--test_again` its saved model is tested and analysed again, as by a newer version of this library.
+
     Args:
         trainer: with its model, data and card.
         recipe: the dataclass of the recipe's own arguments; with the training arguments it identifies the run.
@@ -72,51 +78,65 @@ def run(
         train: False for a model that is tested as it is.
 
     Returns:
-        What `all_results.json` holds. A finished run is read from there, and only pushed; where other things are said of its data and
-        licences, its card is written again.
+        What `all_results.json` holds.
 
     Raises:
         ValueError: when the output folder holds a run of other settings.
-        FileNotFoundError: when a card is to be written again and the folder does not hold what it is made of.
+        FileNotFoundError: when a card is to be written again, or a model tested again, and the folder does not hold what that takes.
         OSError: when it cannot be written.
     """
     folder = Path(trainer.args.output_dir)
     settings = run_settings(recipe, trainer.args)
     check_folder(folder, settings)
-    results, options = read_json(folder / RESULTS_FILE), settings["options"]
-    about = trainer.card.dataset_name, trainer.card.dataset_url
+    results = read_json(folder / RESULTS_FILE)
     if results is None:
-        if trainer.args.should_save:
-            write_json(folder / SETTINGS_FILE, settings)
-            write_recipe(folder / RECIPE_FILE, options, *about)
+        write_settings(trainer, settings)
         if train:
             trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
         trainer.save_model(_internal_call=True)
         trainer.accelerator.wait_for_everyone()
-        predictions = trainer.test(test_dataset)
-        results = summarize(trainer, predictions.metrics, settings)
-        if analyse is not None and trainer.is_world_process_zero():
-            trainer.report = analyse(trainer, predictions)
-            results |= trainer.report.measured | {"baselines": trainer.report.baselines}
-        trainer.report.results = results
-        if trainer.args.should_save:
-            trainer.state.save_to_json(str(folder / "trainer_state.json"))
-            write_card(trainer, folder)
-            write_json(folder / RESULTS_FILE, results)  # last: it says that the run is finished
-        trainer.accelerator.wait_for_everyone()
+        results = test(trainer, settings, test_dataset, analyse, of_training(trainer))
+    elif trainer.args.test_again:
+        logger.info("%s holds the finished run; its model is tested again", folder)
+        trainer.state = read_state(folder)
+        write_settings(trainer, settings)
+        again = {"times_tested": results.get("times_tested", 1) + 1}
+        results = test(trainer, settings, test_dataset, analyse, {key: results[key] for key in OF_TRAINING} | again)
     else:
         logger.info("%s holds the finished run; it is not trained again", folder)
         before = (read_json(folder / SETTINGS_FILE) or {}).get("options", {})
-        if trainer.args.should_save and of_card(before) != of_card(options):
+        if trainer.args.should_save and of_card(before) != of_card(settings["options"]):
             facts = read_facts(folder)
-            write_recipe(folder / RECIPE_FILE, options, *about)
+            write_settings(trainer, settings)
             rewrite_card(trainer.card, facts, folder)
-            write_json(folder / SETTINGS_FILE, settings)
             logger.info(
                 "Its card is written again; images that are hidden now and were published before stay on the Hub"
             )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
+    return results
+
+
+def test(
+    trainer: RecipeTrainer,
+    settings: dict[str, Any],
+    dataset: Any,
+    analyse: Callable[[RecipeTrainer, Any], Report] | None,
+    training: dict[str, Any],
+) -> dict[str, Any]:
+    """Test the saved model, analyse, and write the card and the results, with what is known of the training."""
+    folder = Path(trainer.args.output_dir)
+    predictions = trainer.test(dataset)
+    results = summarize(trainer, predictions.metrics, settings, training)
+    if analyse is not None and trainer.is_world_process_zero():
+        trainer.report = analyse(trainer, predictions)
+        results |= trainer.report.measured | {"baselines": trainer.report.baselines}
+    trainer.report.results = results
+    if trainer.args.should_save:
+        trainer.state.save_to_json(str(folder / STATE_FILE))
+        write_card(trainer, folder)
+        write_json(folder / RESULTS_FILE, results)  # last: it says that the run is finished
+    trainer.accelerator.wait_for_everyone()
     return results
 
 
@@ -227,7 +247,38 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def write_settings(trainer: RecipeTrainer, settings: dict[str, Any]) -> None:
+    """Say in the run's folder what makes it again, for the next start and for the card."""
+    if trainer.args.should_save:
+        folder, card = Path(trainer.args.output_dir), trainer.card
+        write_recipe(folder / RECIPE_FILE, settings["options"], card.dataset_name, card.dataset_url)
+        write_json(folder / SETTINGS_FILE, settings)
+
+
+def read_state(folder: Path) -> TrainerState:
+    """How the training of a finished run went.
+
+    Raises:
+        FileNotFoundError: when the folder does not hold it, as one that was pulled from the Hub.
+    """
+    if not (folder / STATE_FILE).exists():
+        raise FileNotFoundError(f"{folder} does not hold {STATE_FILE} of its training: leave --test_again out")
+    return TrainerState.load_from_json(str(folder / STATE_FILE))
+
+
+def of_training(trainer: RecipeTrainer) -> dict[str, Any]:
+    """What is known of a training beside its log, in the process that trained: by the names of `OF_TRAINING`."""
+    return {
+        "train_seconds": round(trainer.clock.seconds, 1),
+        "precision": trainer.args.trained_precision,
+        "processes": trainer.args.world_size,
+        "hardware": describe_hardware(trainer.args.device),
+    }
+
+
+def summarize(
+    trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[str, Any], training: dict[str, Any]
+) -> dict[str, Any]:
     """What a run measured, for `all_results.json`, the card and the study."""
     validation = [row for row in trainer.state.log_history if any(key.startswith("eval_") for key in row)]
     chosen = trainer.chosen_step
@@ -239,10 +290,7 @@ def summarize(trainer: RecipeTrainer, metrics: dict[str, Any], settings: dict[st
         "train_examples": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "chosen_step": chosen,
-        "train_seconds": round(trainer.clock.seconds, 1),
-        "precision": trainer.args.trained_precision,
-        "processes": trainer.args.world_size,
-        "hardware": describe_hardware(trainer.args.device),
+        **training,
         **{
             key: value
             for key, value in row.items()

@@ -45,6 +45,24 @@ def test_a_run_writes_everything_and_is_not_trained_again(run_tiny, finished_run
         run_tiny(finished_run, learning_rate=0.1)
 
 
+def test_a_finished_run_is_tested_again_and_not_trained(run_tiny, finished_run, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    first, weights = read_json(run / "all_results.json"), (run / "model.safetensors").read_bytes()
+    write_json(run / "all_results.json", first | {"train_seconds": 1234.5, "hardware": "an abacus", "test_mae": -1.0})
+    monkeypatch.setattr(RecipeTrainer, "train", None)
+    again = run_tiny(run, test_again=True)
+    assert again == first | {"train_seconds": 1234.5, "hardware": "an abacus", "times_tested": 2}
+    assert read_json(run / "all_results.json") == json.loads(json.dumps(again))
+    assert (run / "model.safetensors").read_bytes() == weights
+    card, before = (run / "README.md").read_text(), (finished_run / "README.md").read_text()
+    assert "used 2 times" in card and "20.6 minutes" in card and "an abacus" in card
+    assert "(saved)" in card and card.count("\n| ") == before.count("\n| ") and "test_again" not in card
+    (run / "trainer_state.json").unlink()
+    with pytest.raises(FileNotFoundError, match="leave --test_again out"):
+        run_tiny(run, test_again=True)
+
+
 def test_the_recipe_file_makes_the_same_run_again(finished_run, pairs, tmp_path):
     words = options(config=finished_run / "recipe.yaml", dataset=pairs, output_dir=tmp_path / "again")
     assert run_file(ROOT / "recipes/cell_counting.py", words, tmp_path / "log.txt") == 0
