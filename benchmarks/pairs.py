@@ -123,9 +123,10 @@ def time_bare_loop(trainer: RecipeTrainer) -> float:
 
 def peak_memory(module: str, call: str) -> float:
     """Peak resident memory in GB of a call of a function of a benchmark, in a process of its own."""
+    # of Linux; `resource.getrusage` would count what this process had when it started the other
     script = (
-        f"import resource, sys; sys.path.insert(0, sys.argv[1]); import {module}\n{module}.{call}\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+        f"import re, sys; sys.path.insert(0, sys.argv[1]); import {module}\n{module}.{call}\n"
+        "print(int(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1]) / 1e6)"
     )
     words = [sys.executable, "-c", script, str(Path(__file__).parent)]
     return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1])

@@ -31,7 +31,7 @@ from hf_recipes.run import keep_freed_memory
 from hf_recipes.super_resolution.data import DECODED, LoadedImages
 from hf_recipes.training import RecipeTrainer
 
-PAIRS, STEPS, HEIGHT, WIDTH = 5, 20, 320, 480
+PAIRS, STEPS, HEIGHT, WIDTH = 7, 40, 320, 480
 
 
 def random_images(number: int, folder: str) -> Dataset:
