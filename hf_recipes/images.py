@@ -22,6 +22,12 @@ def open_image(cell: Any) -> Image.Image | np.ndarray:
     return cell if isinstance(cell, Image.Image) else np.asarray(cell)
 
 
+def name_row(index: int, split_name: str, cell: Any) -> str:
+    """A row for a message, with the file of its image where that is known."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    return f"row {index} of {split_name}" + (f" ({path})" if path else "")
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB. 16-bit gray is brought to 8 bits, which PIL's own conversion would cut off at white.
 

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from ..images import open_image
+from ..images import name_row, open_image
 from ..loading import code_digest
 from .augmentation import resize
 from .density import as_points, dots_to_points, mask_to_density, outside_points, points_to_density
@@ -128,7 +128,7 @@ def decode_row(
     """One row of `DECODED`. `code` does nothing here: it is for the fingerprint of the cache."""
     cell = row[image_column]
     file = row.get("name") or (cell.get("path") if isinstance(cell, dict) else None)
-    where = f"row {index} of {split_name}" + (f" ({file})" if file else "")
+    where = name_row(index, split_name, {"path": file})
     try:
         array = processor.to_array(open_image(cell))
         processor.check_range(array)

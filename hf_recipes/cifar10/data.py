@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, c
 from PIL import Image as PILImage
 from transformers import BaseImageProcessor, ViTImageProcessor
 
-from ..images import open_image, to_rgb
+from ..images import name_row, open_image, to_rgb
 from ..loading import (
     check_shares,
     choose_splits,
@@ -172,9 +172,7 @@ def decode_batch(
         try:
             pixels.append(decode_image(cell, size).tobytes())
         except (OSError, ValueError, SyntaxError) as error:
-            path = cell.get("path") if isinstance(cell, dict) else None
-            where = f"row {index} of {split_name}" + (f" ({path})" if path else "")
-            raise ValueError(f"{where}: cannot read the image: {error}") from error
+            raise ValueError(f"{name_row(index, split_name, cell)}: cannot read the image: {error}") from error
     return {"pixels": pixels, "label": rows[label_column], "index": indices}
 
 

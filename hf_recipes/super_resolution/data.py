@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from PIL.Image import DecompressionBombError
 
-from ..images import open_image, to_rgb
+from ..images import name_row, open_image, to_rgb
 from ..loading import code_digest, decode_images, find_column, load_splits
 from .metrics import least_side
 from .resize import resize_bicubic
@@ -201,7 +201,7 @@ def decode_batch(
     """Rows of `DECODED`. `code` does nothing here: it is for the fingerprint of the cache."""
     decoded: dict[str, list] = {name: [] for name in DECODED}
     for place, index in enumerate(indices):
-        where = f"row {index} of {split_name}"
+        where = name_row(index, split_name, rows[high_column][place])
         high = read_image(rows[high_column][place], where)
         height, width = (side - side % scale for side in high.shape[:2])
         size = f"{where}: the image is {high.shape[1]} x {high.shape[0]} pixels"

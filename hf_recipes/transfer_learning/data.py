@@ -11,7 +11,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from PIL import Image as PILImage
 
-from ..images import open_image, to_rgb
+from ..images import name_row, open_image, to_rgb
 from ..intervals import members_of
 from ..loading import (
     check_shares,
@@ -148,8 +148,7 @@ def load_images(
 
 
 def describe_file(split: Dataset, name: str, image_column: str, index: int) -> str:
-    cell = split.cast_column(image_column, Image(decode=False))[index][image_column] or {}
-    return f"row {index} of {name}" + (f" ({cell['path']})" if cell.get("path") else "")
+    return name_row(index, name, split.cast_column(image_column, Image(decode=False))[index][image_column])
 
 
 def decode_split(split: Dataset, name: str, image_column: str, label_column: str, skip_broken: bool) -> Dataset:
@@ -179,8 +178,7 @@ def decode_batch(
         try:
             image = to_rgb(open_image(cell))
         except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
-            path = cell.get("path") if isinstance(cell, dict) else None
-            what = f"row {index} of {split_name}{f' ({path})' if path else ''}: cannot read the image: {error}"
+            what = f"{name_row(index, split_name, cell)}: cannot read the image: {error}"
             if not skip_broken:
                 raise ValueError(f"{what}; mend it, or leave such images out with --skip_broken true") from error
             continue  # it is missed below, also when this comes from the cache
