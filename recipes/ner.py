@@ -102,6 +102,13 @@ class NerArguments(DatasetArguments):
     )
     max_length: int = field(default=128, metadata={"help": "Tokens of a window."})
     stride: int = field(default=32, metadata={"help": "Tokens that the windows of a long sentence share."})
+    join_sentences: bool = field(
+        default=False,
+        metadata={
+            "help": "Read as many sentences together as --max_length tokens hold, in training and test: for data whose sentences follow each "
+            "other in texts. A batch is of windows, so take fewer of them."
+        },
+    )
     label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
     learn_padding: bool = field(
         default=False,
@@ -134,14 +141,29 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
     model, label_map = make_model(recipe, data, tokenizer, sizes)
     learned = None if recipe.strategy == "zero_shot" else data.tags
     windows = {
-        name: make_windows(data.splits[name], learned, tokenizer, label_all=recipe.label_all, part=part, **sizes)
+        name: make_windows(
+            data.splits[name],
+            learned,
+            tokenizer,
+            label_all=recipe.label_all,
+            joined=recipe.join_sentences,
+            part=part,
+            **sizes,
+        )
         for part, name in enumerate(PARTS)
     }
     trainer = make_trainer(recipe, args, data, windows, model, tokenizer, label_map)
     source = load_tagger(recipe) if recipe.strategy in ("mismatched", "zero_shot") else None
     mapped_by = min(len(data.splits["train"]), MAPPED_BY) if recipe.map == "predictions" else 0
     report = partial(
-        analyse, data=data, strategy=recipe.strategy, label_map=label_map, source=source, mapped_by=mapped_by, **sizes
+        analyse,
+        data=data,
+        strategy=recipe.strategy,
+        label_map=label_map,
+        source=source,
+        mapped_by=mapped_by,
+        joined=recipe.join_sentences,
+        **sizes,
     )
     return run(trainer, recipe, windows["test"], report, train=recipe.strategy != "zero_shot")
 
@@ -188,6 +210,10 @@ def check_options(recipe: NerArguments) -> None:
         },
     )
     check_read(recipe, READ_BY)
+    if recipe.join_sentences and recipe.train_sentences:
+        raise ValueError(
+            "--train_sentences draws sentences, which then do not follow each other: leave --join_sentences out"
+        )
 
 
 def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:

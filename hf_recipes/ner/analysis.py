@@ -28,7 +28,7 @@ from .metrics import (
 )
 from .mismatch import BY_NAME, BY_NUMBER, IN_IOB1, describe_labels, names_by_number, readings_of
 from .schemes import Entity, find_scheme
-from .windows import answer_sentences, answers_of, name_answers
+from .windows import answer_sentences, answers_of, name_answers, tag_sentences
 
 LENGTHS = ((1, 1, "1 word"), (2, 2, "2 words"), (3, 3, "3 words"), (4, None, "4 words or more"))
 SENTENCES = ((1, 10, "up to 10 words"), (11, 25, "11 to 25 words"), (26, None, "26 words or more"))
@@ -42,6 +42,7 @@ def analyse(
     label_map: LabelMap | None,
     source: PreTrainedModel | None = None,
     mapped_by: int = 0,
+    joined: bool = False,
     **windows: int,
 ) -> Report:
     """The report of a test.
@@ -54,6 +55,7 @@ def analyse(
         label_map: that it was made by, or might have been, if any.
         source: a tagger whose own answers to the test are to be explained, under each way to read them.
         mapped_by: training sentences whose tags the map was suggested from.
+        joined: whether sentences were read together.
         windows: `max_length` and `stride` for its answers.
     """
     test, names = data.splits["test"], tags_of(trainer.model)
@@ -74,6 +76,9 @@ def analyse(
             "history": history,
         }
     )
+    if joined:
+        alone = entities_of(tag_sentences(trainer.model, trainer.processing_class, words, **windows))
+        report.measured["f1_of_single_sentences"] = f1_of(*count_matches(gold, alone).sum(0))
     if history["epoch"][:1] == [0]:
         report.measured["loss_at_start"] = history["loss"][0]
     explained, counted = [], {"model": matches}
@@ -174,6 +179,11 @@ def describe_f1(measured: dict[str, Any]) -> str:
         text += (
             f" Of the sentences of the test {measured['repeated_sentences']:,} are training sentences as well, word for word; F1 of the "
             f"others is {measured['f1_of_new_sentences']:.4f}."
+        )
+    if "f1_of_single_sentences" in measured:
+        text += (
+            f" Sentences were read together with those around them; where each is read by itself, F1 is "
+            f"{measured['f1_of_single_sentences']:.4f}."
         )
     return text
 

@@ -62,7 +62,8 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
         recipe="recipes/ner.py",
         limitations=[
             "It knows the types of its training data only, as these were annotated there.",
-            f"Sentences are read in windows of {recipe.max_length} tokens here; the stock pipeline needs its `stride` for longer ones.",
+            f"{'Consecutive sentences are read together' if recipe.join_sentences else 'Sentences are read'} in windows of {recipe.max_length} tokens "
+            "here; the stock pipeline needs its `stride` for longer texts.",
             "A tag belongs to the first token of a word: give the pipeline an aggregation strategy that does not split words.",
         ],
         citation="Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 shared task, 2003. Nakayama, seqeval, 2018.",

@@ -29,9 +29,10 @@ def make_windows(
     max_length: int = 128,
     stride: int = 32,
     label_all: bool = False,
+    joined: bool = False,
     part: int = 0,
 ) -> Dataset:
-    """Rows of `align_sentences` for a split with `words` and `tags`; `sentence` is the row of the split, `length` that of a window, and
+    """Rows of `align_sentences` for a split with `words` and `tags`; `sentence` holds rows of the split, `length` is that of a window, and
     `part` a number by which windows of several splits are told apart. Words that the tokenizer drops are counted in the log: nothing is
     learned from them, and the answer for them is `O`.
 
@@ -39,7 +40,7 @@ def make_windows(
         split: the sentences.
         tags: by number, for the labels; None where nothing is learned and the labels are ignored.
         tokenizer: a fast one.
-        max_length, stride: of `align_sentences`.
+        max_length, stride, joined: of `align_sentences`.
         label_all: learn from every token of a word; its further ones are inside of its entity (`I-`).
         part: the number.
     """
@@ -53,6 +54,7 @@ def make_windows(
             max_length=max_length,
             stride=stride,
             continued=continued,
+            joined=joined,
             part=part,
         ),
         batched=True,
@@ -60,7 +62,7 @@ def make_windows(
         remove_columns=split.column_names,
         desc="Tokens",
     )
-    dropped = dropped_words(split["words"], windows["sentence"], windows["word"])
+    dropped = dropped_words([len(words) for words in split["words"]], windows["word"], windows["sentence"])
     if dropped:
         row, place = dropped[0]
         logger.warning(
@@ -75,7 +77,10 @@ def window_batch(
 ) -> dict[str, list]:
     labels = [[numbers[tag] if numbers else IGNORED for tag in tags] for tags in rows["tags"]]
     windows = align_sentences(rows["words"], labels, tokenizer, **options)
-    windows["sentence"] = [indices[sentence] for sentence in windows["sentence"]]
+    first = indices[0]  # rows of a batch are consecutive
+    windows["sentence"] = [
+        [IGNORED if each == IGNORED else first + each for each in row] for row in windows["sentence"]
+    ]
     windows["part"] = [part] * len(windows["sentence"])
     windows["length"] = [len(ids) for ids in windows["input_ids"]]
     return windows
@@ -115,7 +120,7 @@ def answer_sentences(
         inputs = {name: batch[name].to(model.device) for name in tokenizer.model_input_names if name in batch}
         answers.extend(model(**inputs).logits.argmax(-1).cpu().numpy())
         words.extend(batch["word"].numpy())
-        owners.extend(batch["sentence"].tolist())
+        owners.extend(batch["sentence"].numpy())
     return join_windows(answers, words, owners, [len(each) for each in sentences], tags_of(model).index("O"))
 
 
@@ -157,14 +162,13 @@ class WindowCollator:
         batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", **to))
         length = batch["input_ids"].shape[1]
         left = self.tokenizer.padding_side == "left"
-        for name in ("labels", "word"):
+        for name in ("labels", "word", "sentence"):
             label = 0 if self.learned_length and name == "labels" else IGNORED
             padding = [[label] * (length - len(row[name])) for row in rows]
             batch[name] = torch.tensor(
                 [pad + row[name] if left else row[name] + pad for pad, row in zip(padding, rows)], dtype=torch.long
             )
-        for name in ("sentence", "part"):
-            batch[name] = torch.tensor([row[name] for row in rows])
+        batch["part"] = torch.tensor([row["part"] for row in rows])
         return batch
 
 
@@ -189,7 +193,7 @@ def answers_of(evaluation: Any, split: Dataset, names: list[str]) -> list[np.nda
     return join_windows(
         evaluation.predictions["tags"],
         evaluation.label_ids["word"],
-        evaluation.label_ids["sentence"].astype(int),
+        evaluation.label_ids["sentence"],
         [len(words) for words in split["words"]],
         names.index("O"),
     )

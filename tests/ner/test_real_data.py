@@ -37,8 +37,8 @@ def test_every_tag_comes_back_from_its_windows(dataset, config, sizes, types):
     tokenizer, sample = AutoTokenizer.from_pretrained(ENCODER), data.splits["test"].take(400)
     labels = [[numbers[tag] for tag in tags] for tags in sample["tags"]]
     windows = align_sentences(sample["words"], labels, tokenizer, max_length=32, stride=8)
-    labelled, words = (list(map(np.array, windows[name])) for name in ("labels", "word"))
-    joined = join_windows(labelled, words, windows["sentence"], [len(each) for each in sample["words"]])
+    labelled, words, owners = (list(map(np.array, windows[name])) for name in ("labels", "word", "sentence"))
+    joined = join_windows(labelled, words, owners, [len(each) for each in sample["words"]])
     assert len(windows["labels"]) > len(sample) and [each.tolist() for each in joined] == labels
 
 

@@ -29,6 +29,24 @@ def test_the_run_learns_and_says_what_it_misses(tagger):
         assert expected in card
 
 
+def test_sentences_that_follow_each_other_are_read_together(run_ner, tagger, tmp_path):
+    options = {
+        "model": tagger,
+        "join_sentences": True,
+        "per_device_train_batch_size": 2,
+        "num_train_epochs": 6,
+        "max_length": 128,
+    }
+    found = run_ner(tmp_path / "run", **options)
+    assert found["train_examples"] == 120 and found["steps"] < 6 * 120 / 2 / 4  # windows hold more than four
+    assert found["test_f1"] > 0.9 and 0.8 < found["f1_of_single_sentences"] <= 1
+    card = (tmp_path / "run/README.md").read_text()
+    assert f"each is read by itself, F1 is {found['f1_of_single_sentences']:.4f}" in card
+    assert "Consecutive sentences are read together in windows of 128 tokens" in card
+    with pytest.raises(ValueError, match="do not follow each other: leave --join_sentences out"):
+        run_ner(tmp_path / "drawn", train_sentences=20, **options)
+
+
 def test_a_processor_trains_with_plain_attention_and_answers_with_fused(run_ner, no_report, tmp_path, monkeypatch):
     no_report("ner")
     used, forward = set(), BertForTokenClassification.forward

@@ -49,12 +49,13 @@ def logits_of_labels(batch) -> torch.Tensor:
     return 9.0 * torch.nn.functional.one_hot(torch.where(labels < 0, len(TAGS) - 1, labels), len(TAGS)).float()
 
 
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_right_answers_are_right_in_any_order_and_padding(letters, side):
+def test_right_answers_are_right_in_any_order_and_padding(letters, side, joined):
     split = make_split()
     letters.padding_side = side
     try:
-        windows = make_windows(split, TAGS, letters, max_length=20, stride=6, part=1)
+        windows = make_windows(split, TAGS, letters, max_length=20, stride=6, joined=joined, part=1)
         assert len(windows) > len(split) and windows[0]["length"] == len(windows[0]["input_ids"])
         evaluation = evaluate(split, windows, letters, logits_of_labels)
     finally:
