@@ -175,6 +175,7 @@ def rewrite_card(info: CardInfo, run: dict[str, Any], folder: Path) -> None:
 def describe_run(trainer: "RecipeTrainer") -> dict[str, Any]:
     """All that a card tells of a run, but what its `CardInfo` says, as JSON."""
     info, report = trainer.card, trainer.report
+    training = of_training(trainer) | report.results  # a run that is tested again was trained by another process
     sections = [
         {
             "title": each.title,
@@ -199,11 +200,10 @@ def describe_run(trainer: "RecipeTrainer") -> dict[str, Any]:
         "epochs": training_log(trainer, report.results.get("chosen_step")),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "size": sum(each.numel() * each.element_size() for each in trainer.model.state_dict().values()) / 1e6,
-        # a run that is tested again was trained by another process
-        "seconds": report.results.get("train_seconds", trainer.clock.seconds),
-        "precision": report.results.get("precision", trainer.args.trained_precision),
-        "processes": report.results.get("processes", trainer.args.world_size),
-        "hardware": report.results.get("hardware", describe_hardware(trainer.args.device)),
+        "seconds": training["train_seconds"],
+        "precision": training["precision"],
+        "processes": training["processes"],
+        "hardware": training["hardware"],
         "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
     return json.loads(json.dumps(run, default=float))
@@ -352,6 +352,16 @@ def format_cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < 1e9 else f"{value / 1e9:.4g} billion"
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def of_training(trainer: "RecipeTrainer") -> dict[str, Any]:
+    """What is known of a training beside its log, by its keys in the results, in the process that trains."""
+    return {
+        "train_seconds": round(trainer.clock.seconds, 1),
+        "precision": trainer.args.trained_precision,
+        "processes": trainer.args.world_size,
+        "hardware": describe_hardware(trainer.args.device),
+    }
 
 
 def describe_hardware(device: "torch.device") -> str:

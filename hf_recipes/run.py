@@ -19,14 +19,13 @@ from transformers import TrainerState
 from .arguments import CARD_OPTIONS, RecipeParser, RecipeTrainingArguments, non_defaults
 from .checkpoints import last_whole_checkpoint, read_json, write_json
 from .errors import explain
-from .model_card import Report, describe_hardware, read_facts, rewrite_card, slug, write_card
+from .model_card import Report, of_training, read_facts, rewrite_card, slug, write_card
 from .training import SETTINGS_FILE, RecipeTrainer
 
 logger = logging.getLogger(__name__)
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
 RESULTS_FILE, RECIPE_FILE, STATE_FILE = "all_results.json", "recipe.yaml", "trainer_state.json"
-OF_TRAINING = ("train_seconds", "precision", "processes", "hardware")  # of the results, what a test cannot tell
 # arguments that say where a run goes, how it is shown and on what it runs, but not what it computes
 OUTWARD = (
     "output_dir",
@@ -88,9 +87,12 @@ def run(
     folder = Path(trainer.args.output_dir)
     settings = run_settings(recipe, trainer.args)
     check_folder(folder, settings)
-    results = read_json(folder / RESULTS_FILE)
+    results, options = read_json(folder / RESULTS_FILE), settings["options"]
+    about = trainer.card.dataset_name, trainer.card.dataset_url
     if results is None:
-        write_settings(trainer, settings)
+        if trainer.args.should_save:
+            write_json(folder / SETTINGS_FILE, settings)
+            write_recipe(folder / RECIPE_FILE, options, *about)
         if train:
             trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
         trainer.save_model(_internal_call=True)
@@ -99,16 +101,21 @@ def run(
     elif trainer.args.test_again:
         logger.info("%s holds the finished run; its model is tested again", folder)
         trainer.state = read_state(folder)
-        write_settings(trainer, settings)
-        again = {"times_tested": results.get("times_tested", 1) + 1}
-        results = test(trainer, settings, test_dataset, analyse, {key: results[key] for key in OF_TRAINING} | again)
+        if trainer.args.should_save:
+            write_recipe(folder / RECIPE_FILE, options, *about)
+        known = {key: results[key] for key in of_training(trainer)}
+        known["times_tested"] = results.get("times_tested", 1) + 1
+        results = test(trainer, settings, test_dataset, analyse, known)
+        if trainer.args.should_save:
+            write_json(folder / SETTINGS_FILE, settings)  # after the card: it says what that says
     else:
         logger.info("%s holds the finished run; it is not trained again", folder)
         before = (read_json(folder / SETTINGS_FILE) or {}).get("options", {})
-        if trainer.args.should_save and of_card(before) != of_card(settings["options"]):
+        if trainer.args.should_save and of_card(before) != of_card(options):
             facts = read_facts(folder)
-            write_settings(trainer, settings)
+            write_recipe(folder / RECIPE_FILE, options, *about)
             rewrite_card(trainer.card, facts, folder)
+            write_json(folder / SETTINGS_FILE, settings)
             logger.info(
                 "Its card is written again; images that are hidden now and were published before stay on the Hub"
             )
@@ -247,14 +254,6 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def write_settings(trainer: RecipeTrainer, settings: dict[str, Any]) -> None:
-    """Say in the run's folder what makes it again, for the next start and for the card."""
-    if trainer.args.should_save:
-        folder, card = Path(trainer.args.output_dir), trainer.card
-        write_recipe(folder / RECIPE_FILE, settings["options"], card.dataset_name, card.dataset_url)
-        write_json(folder / SETTINGS_FILE, settings)
-
-
 def read_state(folder: Path) -> TrainerState:
     """How the training of a finished run went.
 
@@ -264,16 +263,6 @@ def read_state(folder: Path) -> TrainerState:
     if not (folder / STATE_FILE).exists():
         raise FileNotFoundError(f"{folder} does not hold {STATE_FILE} of its training: leave --test_again out")
     return TrainerState.load_from_json(str(folder / STATE_FILE))
-
-
-def of_training(trainer: RecipeTrainer) -> dict[str, Any]:
-    """What is known of a training beside its log, in the process that trained: by the names of `OF_TRAINING`."""
-    return {
-        "train_seconds": round(trainer.clock.seconds, 1),
-        "precision": trainer.args.trained_precision,
-        "processes": trainer.args.world_size,
-        "hardware": describe_hardware(trainer.args.device),
-    }
 
 
 def summarize(

@@ -71,9 +71,10 @@ def align_sentences(
             f"windows of {max_length} tokens, {room} of them without special ones, cannot share {stride}; give a smaller stride"
         )
     tokenizer.truncation_side = "right"  # windows in the order of the sentence
-    passages = [range(number, number + 1) for number in range(len(sentences))]
     if joined:
         passages = join_sentences([len(ids) for ids in tokens_of(sentences, tokenizer)], room)
+    else:
+        passages = [range(number, number + 1) for number in range(len(sentences))]
     # of each passage, the sentence and the number in it of each of its words
     places = [[(number, word) for number in passage for word in range(len(sentences[number]))] for passage in passages]
     encoded = tokenizer(

@@ -182,7 +182,7 @@ def describe_f1(measured: dict[str, Any]) -> str:
         )
     if "f1_of_single_sentences" in measured:
         text += (
-            f" Sentences were read together with those around them; where each is read by itself, F1 is "
+            " Sentences were read together with those around them; where each is read by itself, F1 is "
             f"{measured['f1_of_single_sentences']:.4f}."
         )
     return text

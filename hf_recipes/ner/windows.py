@@ -77,9 +77,8 @@ def window_batch(
 ) -> dict[str, list]:
     labels = [[numbers[tag] if numbers else IGNORED for tag in tags] for tags in rows["tags"]]
     windows = align_sentences(rows["words"], labels, tokenizer, **options)
-    first = indices[0]  # rows of a batch are consecutive
     windows["sentence"] = [
-        [IGNORED if each == IGNORED else first + each for each in row] for row in windows["sentence"]
+        [IGNORED if each == IGNORED else indices[each] for each in row] for row in windows["sentence"]
     ]
     windows["part"] = [part] * len(windows["sentence"])
     windows["length"] = [len(ids) for ids in windows["input_ids"]]
