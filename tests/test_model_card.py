@@ -5,6 +5,7 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
+from hf_recipes import run
 from hf_recipes.loading import hub_revision
 from hf_recipes.model_card import Report, Section, format_cell, markdown_table, save_figures
 from hf_recipes.training import NOT_PUBLISHED
@@ -58,6 +59,21 @@ def test_images_of_a_run_that_was_killed_are_hidden_too(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"worst.png", "losses.png", "picture.png", "example.png"}
     save_figures(report, tmp_path, show_images=False)
     assert {path.name for path in tmp_path.iterdir()} == {"_worst.png", "losses.png", "_picture.png", "_example.png"}
+
+
+def test_a_card_whose_rewriting_was_cut_off_is_written_by_the_next_start(run_tiny, finished_run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    for name in ("rewrite_card", "test"):  # after the run, and while it is tested again
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(run, name, interrupt)
+            run_tiny(folder, dataset_license=f"cut off in {name}", test_again=name == "test")
+        run_tiny(folder, dataset_license=f"cut off in {name}")
+        assert f"Licence of the data: cut off in {name}." in (folder / "README.md").read_text()
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
 
 
 def test_what_a_card_says_of_the_data_may_change_after_the_run(run_tiny, finished_run, tmp_path):
