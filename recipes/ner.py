@@ -18,6 +18,7 @@ from hf_recipes.arguments import DatasetArguments, RecipeTrainingArguments, chec
 from hf_recipes.lora import add_lora
 from hf_recipes.ner.alignment import check_tokenizer
 from hf_recipes.ner.analysis import analyse
+from hf_recipes.ner.augmentation import HideWords
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
 from hf_recipes.ner.head import check_labels, check_numbers, rename_labels, replace_head, tags_of
@@ -56,6 +57,7 @@ READ_BY = {
     "lora_rank": TRAINED,
     "label_all": TRAINED,
     "learn_padding": TRAINED,
+    "hide_words": TRAINED,
 }
 
 
@@ -110,6 +112,12 @@ class NerArguments(DatasetArguments):
         },
     )
     label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
+    hide_words: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the words of training that are hidden behind the mask token, so that types are learned from the context, too."
+        },
+    )
     learn_padding: bool = field(
         default=False,
         metadata={
@@ -184,6 +192,7 @@ def make_trainer(
         train_dataset=windows["train"],
         eval_dataset=windows["validation"],
         data_collator=WindowCollator(tokenizer, recipe.max_length if recipe.learn_padding else None),
+        augment=HideWords(tokenizer, recipe.hide_words) if recipe.hide_words else None,
         processing_class=tokenizer,
         compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), tags_of(model)),
         reduce=reduce_batch,
@@ -204,6 +213,7 @@ def check_options(recipe: NerArguments) -> None:
         {
             "lora_rank": (0, None),
             "dropout": (0, 1),
+            "hide_words": (0, 1),
             "stride": (0, None),
             "max_length": (3, None),
             "train_sentences": (1, None),

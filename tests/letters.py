@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 @pytest.fixture(scope="session")
 def letters() -> PreTrainedTokenizerFast:
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces = [*string.ascii_lowercase, *string.digits, *".,-"]
     vocabulary = {name: place for place, name in enumerate([*special, *pieces, *(f"##{piece}" for piece in pieces)])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=200))
@@ -21,5 +21,5 @@ def letters() -> PreTrainedTokenizerFast:
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     tokenizer.decoder = decoders.WordPiece()
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special))
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)

@@ -49,9 +49,10 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
         if recipe.lora_rank
         else ""
     )
+    hidden = f" {recipe.hide_words:.0%} of the words were hidden in training." if recipe.hide_words else ""
     return CardInfo(
         title=f"{(base_model or 'Tagger').split('/')[-1]} for named entities, {data['dataset_name']}",
-        summary=f"Finds named entities. {source}{'' if recipe.strategy == 'zero_shot' else ', fine-tuned'}. {how}{updates}",
+        summary=f"Finds named entities. {source}{'' if recipe.strategy == 'zero_shot' else ', fine-tuned'}. {how}{updates}{hidden}",
         pipeline_task="token-classification",
         auto_class="AutoModelForTokenClassification",
         metrics=METRICS,

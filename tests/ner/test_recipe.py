@@ -47,6 +47,17 @@ def test_sentences_that_follow_each_other_are_read_together(run_ner, tagger, tmp
         run_ner(tmp_path / "drawn", train_sentences=20, **options)
 
 
+def test_words_can_be_hidden_in_training(run_ner, no_report, tmp_path):
+    no_report("ner")
+    losses = [
+        run_ner(tmp_path / str(share), hide_words=share, max_steps=4, num_train_epochs=1)["test_loss"]
+        for share in (0.0, 0.3)
+    ]
+    assert losses[0] != losses[1]
+    hidden = "30% of the words were hidden in training."
+    assert hidden in (tmp_path / "0.3/README.md").read_text() and hidden not in (tmp_path / "0.0/README.md").read_text()
+
+
 def test_a_processor_trains_with_plain_attention_and_answers_with_fused(run_ner, no_report, tmp_path, monkeypatch):
     no_report("ner")
     used, forward = set(), BertForTokenClassification.forward
