@@ -21,6 +21,7 @@ from hf_recipes.ner.analysis import analyse
 from hf_recipes.ner.augmentation import HideWords
 from hf_recipes.ner.card import make_card
 from hf_recipes.ner.data import LoadedSentences, load_sentences
+from hf_recipes.ner.decoding import scheme_of
 from hf_recipes.ner.head import check_labels, check_numbers, rename_labels, replace_head, tags_of
 from hf_recipes.ner.labels import LabelMap, check_map, map_by_name, map_by_predictions, read_map, types_of
 from hf_recipes.ner.metrics import entities_of
@@ -194,7 +195,9 @@ def make_trainer(
         data_collator=WindowCollator(tokenizer, recipe.max_length if recipe.learn_padding else None),
         augment=HideWords(tokenizer, recipe.hide_words) if recipe.hide_words else None,
         processing_class=tokenizer,
-        compute_metrics=make_compute(dict(enumerate(data.splits[name] for name in PARTS)), tags_of(model)),
+        compute_metrics=make_compute(
+            dict(enumerate(data.splits[name] for name in PARTS)), tags_of(model), scheme_of(model)
+        ),
         reduce=reduce_batch,
     )
 

@@ -158,18 +158,18 @@ def join_windows(
     words: Sequence[np.ndarray],
     sentences: Sequence[np.ndarray],
     lengths: Sequence[int],
-    outside: int = 0,
+    outside: int | np.ndarray = 0,
 ) -> list[np.ndarray]:
     """The answer for each word of each sentence, from those of tokens.
 
     Args:
-        answers: by window, a number for each token.
+        answers: by window, a number or a row of numbers for each token.
         words, sentences: by window, `word` and `sentence` of `align_sentences`; `IGNORED` in padding.
         lengths: words of each sentence.
         outside: the answer for a word that the tokenizer drops, such as one of zero-width characters.
     """
     begins = np.concatenate([[0], np.cumsum(lengths, dtype=int)])
-    joined = np.full(begins[-1], outside)
+    joined = np.repeat(np.asarray(outside)[None], begins[-1], axis=0)
     for answer, word, sentence in zip(answers, words, sentences, strict=True):
         answered = word != IGNORED
         joined[begins[sentence[answered]] + word[answered]] = answer[answered]

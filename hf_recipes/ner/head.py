@@ -84,7 +84,7 @@ def replace_head(
 
     Args:
         model: with the source's tags in its config.
-        tags: of the target, in its order and in IOB2; `id2label` and `label2id` become these.
+        tags: of the target, in its order and in IOB2; `id2label`, `label2id` and `tag_scheme` of the config say so.
         label_map: None for a head that is new altogether.
         new: where rows of types begin that no source type becomes: at the source type that they are `related` to, if any, or `fresh`.
 
@@ -109,6 +109,7 @@ def replace_head(
     model.set_submodule(name, head)
     model.config.id2label = dict(enumerate(tags))
     model.config.label2id = {tag: number for number, tag in enumerate(tags)}
+    model.config.tag_scheme = "IOB2"  # B and I alone do not tell
     model.num_labels = len(tags)
     return model
 

@@ -27,8 +27,8 @@ ERRORS = ("wrong type", "wrong boundary", "wrong type and boundary", "missed", "
 
 class EntityScores(evaluate.Metric):
     """Precision, recall and F1 of whole entities by seqeval's strict IOB2 (span and type must agree), F1 of the spans alone, and the
-    accuracy of tags. Predictions and references are tags in IOB2, by sentence; the recipe repairs what its model answers before, as conlleval
-    reads it: a tag that continues nothing begins an entity."""
+    accuracy of tags. Predictions and references are tags in IOB2, by sentence; `decoding` makes them of
+    what a model answers."""
 
     def _info(self):
         tags = datasets.List(datasets.Value("string"))
@@ -164,5 +164,5 @@ def count_errors(gold: Sequence[Sequence[Entity]], predicted: Sequence[Sequence[
 
 
 def entities_of(sentences: Sequence[Sequence[str]]) -> list[list[Entity]]:
-    """The entities of sentences of tags in IOB2, those of a model among them: a tag that cannot stand where it does is repaired."""
-    return [parse_tags(tags, "IOB2", repair=True) for tags in sentences]
+    """The entities of sentences of tags in IOB2."""
+    return [parse_tags(tags) for tags in sentences]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .decoding import name_scores
 from .labels import LabelMap
 from .schemes import convert_tags
-from .windows import name_answers
 
 BY_NUMBER, BY_NAME, IN_IOB1 = "its labels by number", "its labels by name", "through the map, in IOB1"
 
@@ -19,36 +19,37 @@ def names_by_number(source: Sequence[str], target: Sequence[str]) -> list[str]:
 
 
 def readings_of(
-    answers: list[np.ndarray], source: Sequence[str], target: Sequence[str], label_map: LabelMap
+    scores: list[np.ndarray], source: Sequence[str], target: Sequence[str], label_map: LabelMap, scheme: str | None
 ) -> dict[str, list[list[str]]]:
     """One tagger's answers as tags, under each way to read them.
 
     Args:
-        answers: numbers of the tagger's labels by word, of each sentence.
+        scores: logits of the tagger's labels `(words, labels)`, of each sentence.
         source, target: tags of the tagger and of the data, by number.
         label_map: from the types of the one to those of the other.
+        scheme: of the tagger, where it is known.
     """
-    mapped = name_answers(answers, [label_map.map_tag(tag) for tag in source])
+    mapped = name_scores(scores, [label_map.map_tag(tag) for tag in source], scheme)
     return {
-        BY_NUMBER: name_answers(answers, names_by_number(source, target)),
-        BY_NAME: name_answers(answers, list(source)),
+        BY_NUMBER: name_scores(scores, names_by_number(source, target), scheme),
+        BY_NAME: name_scores(scores, source, scheme),
         "through the map": mapped,
         IN_IOB1: [convert_tags(tags, "IOB2", "IOB1") for tags in mapped],
     }
 
 
 def describe_labels(
-    answers: list[np.ndarray], source: Sequence[str], target: Sequence[str], gold: Sequence[Sequence[str]]
+    scores: list[np.ndarray], source: Sequence[str], target: Sequence[str], gold: Sequence[Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """A row for each label of a tagger: its name, what it is taken for by number, and what the words that it is given to are.
+    """A row for each label of a tagger: its name, what it is taken for by number, and what the words are whose likeliest label it is.
 
     Args:
-        answers, source, target: as for `readings_of`.
+        scores, source, target: as for `readings_of`.
         gold: tags in IOB2.
     """
     meant: dict[int, Counter[str]] = {number: Counter() for number in range(len(source))}
-    for numbers, tags in zip(answers, gold, strict=True):
-        for number, tag in zip(numbers, tags, strict=True):
+    for each, tags in zip(scores, gold, strict=True):
+        for number, tag in zip(each.argmax(1), tags, strict=True):
             meant[int(number)][tag] += 1
     rows = []
     for number, (name, taken_for) in enumerate(zip(source, names_by_number(source, target))):

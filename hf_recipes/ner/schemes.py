@@ -93,6 +93,16 @@ def parse_tags(tags: Sequence[str], scheme: str = "IOB2", repair: bool = False) 
     return entities
 
 
+def can_follow(tag: str, before: str, scheme: str = "IOB2") -> bool:
+    """Whether a tag can stand after another; before the first and after the last word of a sentence stands `O`."""
+    (letter, kind), (letter_before, kind_before) = split_tag(tag), split_tag(before)
+    if scheme in ("BIOES", "BILOU"):
+        continues = letter in ("I", "E", "L")
+        return continues and kind == kind_before if letter_before in ("B", "I") else not continues
+    joins = {"IOB2": "I", "IOB1": "B"}.get(scheme)  # the letter that wants an entity of its type before it
+    return letter != joins or kind == kind_before
+
+
 def write_tags(entities: Iterable[Entity], length: int, scheme: str = "IOB2") -> list[str]:
     """The tags of a sentence of `length` words.
 

@@ -13,10 +13,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..pretrained import longest_window
 from .alignment import IGNORED, align_sentences, dropped_words, join_windows
+from .decoding import name_scores, scheme_of
 from .head import tags_of
 from .labels import LabelMap
 from .metrics import EntityScores
-from .schemes import find_scheme, parse_tags, write_tags
+from .schemes import parse_tags
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +89,12 @@ def window_batch(
 def tag_sentences(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sentences: list[list[str]], **options
 ) -> list[list[str]]:
-    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme; options of `answer_sentences`."""
-    return name_answers(answer_sentences(model, tokenizer, sentences, **options), tags_of(model))
+    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme; options of `score_sentences`."""
+    return name_scores(score_sentences(model, tokenizer, sentences, **options), tags_of(model), scheme_of(model))
 
 
 @torch.no_grad()
-def answer_sentences(
+def score_sentences(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     sentences: list[list[str]],
@@ -102,7 +103,7 @@ def answer_sentences(
     max_length: int = 128,
     stride: int = 32,
 ) -> list[np.ndarray]:
-    """The number of the likeliest label of each word; that of `O` for words that the tokenizer drops.
+    """The logits `(words, labels)` of each sentence; a word that the tokenizer drops can only be `O`.
 
     Windows are as long as `max_length`, or as the model can read.
     """
@@ -113,14 +114,14 @@ def answer_sentences(
     )
     rows = [dict(zip(windows, values)) | {"part": 0} for values in zip(*windows.values())]
     order, collate = np.argsort([len(row["input_ids"]) for row in rows], kind="stable"), WindowCollator(tokenizer)
-    answers, words, owners = [], [], []  # by window
+    logits, words, owners = [], [], []  # by window
     for start in range(0, len(order), batch_size):
         batch = collate([rows[place] for place in order[start : start + batch_size]])
         inputs = {name: batch[name].to(model.device) for name in tokenizer.model_input_names if name in batch}
-        answers.extend(model(**inputs).logits.argmax(-1).cpu().numpy())
+        logits.extend(model(**inputs).logits.float().cpu().numpy())
         words.extend(batch["word"].numpy())
         owners.extend(batch["sentence"].numpy())
-    return join_windows(answers, words, owners, [len(each) for each in sentences], tags_of(model).index("O"))
+    return join_windows(logits, words, owners, [len(each) for each in sentences], only_outside(tags_of(model)))
 
 
 def find_entities(
@@ -138,7 +139,7 @@ def find_entities(
     if label_map:
         tags = [label_map.map_tag(tag) for tag in tags]
     found = []
-    for entity in parse_tags(tags, repair=True):
+    for entity in parse_tags(tags):
         start, end = places[entity.start][0], places[entity.end - 1][1]
         found.append({"type": entity.type, "text": text[start:end], "start": start, "end": end})
     return found
@@ -172,50 +173,51 @@ class WindowCollator:
 
 
 def reduce_batch(batch: dict, outputs) -> tuple[dict, dict]:
-    """The likeliest tag of each token, one row per window, and the sum of the loss and the number of the tokens that answer for a word."""
+    """The logits of each token, one row per window, and the sum of the loss and the number of the tokens that answer for a word."""
     logits = outputs["logits"].float()
     labels = batch["labels"].masked_fill(batch["word"] == IGNORED, IGNORED)
     losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     sums = torch.stack([losses.sum(1), (labels != IGNORED).sum(1).float()], 1)
     references = {name: batch[name] for name in ("word", "sentence", "part")}
-    return {"tags": logits.argmax(-1), "losses": sums}, references
+    return {"logits": logits, "losses": sums}, references
 
 
-def answers_of(evaluation: Any, split: Dataset, names: list[str]) -> list[np.ndarray]:
-    """The number of the likeliest label of each word of each sentence, from the rows of `reduce_batch`.
+def only_outside(names: list[str]) -> np.ndarray:
+    """Logits of a word that can only be `O`."""
+    return np.where(np.arange(len(names)) == names.index("O"), 0.0, -np.inf)
+
+
+def scores_of(evaluation: Any, split: Dataset, names: list[str]) -> list[np.ndarray]:
+    """The logits `(words, labels)` of each sentence, from the rows of `reduce_batch`.
 
     Args:
         evaluation: predictions and references.
         split: the sentences.
-        names: of the labels by number; words that the tokenizer drops are `O`.
+        names: of the labels by number; words that the tokenizer drops can only be `O`.
     """
     return join_windows(
-        evaluation.predictions["tags"],
+        evaluation.predictions["logits"],
         evaluation.label_ids["word"],
         evaluation.label_ids["sentence"],
         [len(words) for words in split["words"]],
-        names.index("O"),
+        only_outside(names),
     )
 
 
-def name_answers(answers: list[np.ndarray], names: list[str]) -> list[list[str]]:
-    """The numbers of labels of each sentence as tags in IOB2, repaired where one cannot stand."""
-    scheme = find_scheme(names)
-    named = ([names[number] for number in numbers] for numbers in answers)
-    return [write_tags(parse_tags(each, scheme, repair=True), len(each)) for each in named]
-
-
-def make_compute(splits: dict[int, Dataset], names: list[str]) -> Callable[[Any], dict[str, float]]:
+def make_compute(
+    splits: dict[int, Dataset], names: list[str], scheme: str | None = "IOB2"
+) -> Callable[[Any], dict[str, float]]:
     """A function from rows of `reduce_batch` to the scores of `EntityScores` and the mean loss of a word, where there are labels.
 
     Args:
         splits: with `words` and `tags`, by the `part` of their windows.
         names: of the model's labels by number, which need not be those of the splits.
+        scheme: of the names, where it is known.
     """
 
     def compute(evaluation: Any) -> dict[str, float]:
         split = splits[int(evaluation.label_ids["part"][0])]
-        found = name_answers(answers_of(evaluation, split, names), names)
+        found = name_scores(scores_of(evaluation, split, names), names, scheme)
         scores = EntityScores().compute(predictions=found, references=split["tags"])
         loss, words = np.asarray(evaluation.predictions["losses"], float).sum(0)
         return scores | ({"loss": loss / words} if words else {})

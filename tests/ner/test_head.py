@@ -45,7 +45,7 @@ def test_rows_go_where_the_map_says():
         assert after[:, TARGET.index(ours)].allclose(before[:, SOURCE.index(theirs)], atol=1e-6)
     zebra = model.classifier.weight[TARGET.index("B-zebra")]
     assert not any(zebra.allclose(row) for row in old.weight) and model.classifier.bias[TARGET.index("B-zebra")] == 0
-    assert model.config.label2id["I-zebra"] == 8
+    assert model.config.label2id["I-zebra"] == 8 and model.config.tag_scheme == "IOB2"
 
 
 def test_new_types_may_begin_fresh():

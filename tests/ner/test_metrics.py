@@ -18,7 +18,7 @@ from hf_recipes.ner.metrics import (
     find_errors,
     scores_by,
 )
-from hf_recipes.ner.schemes import Entity, write_tags
+from hf_recipes.ner.schemes import Entity, parse_tags, write_tags
 
 
 def random_tags(number: int, seed: int, length: int = 8) -> list[list[str]]:
@@ -26,7 +26,7 @@ def random_tags(number: int, seed: int, length: int = 8) -> list[list[str]]:
     generator = np.random.default_rng(seed)
     names = tag_names("ab") + ["O"] * 3
     drawn = [[names[place] for place in generator.integers(0, len(names), length)] for _ in range(number)]
-    return [write_tags(entities, length) for entities in entities_of(drawn)]
+    return [write_tags(entities, length) for entities in (parse_tags(tags, repair=True) for tags in drawn)]
 
 
 def test_scores_by_type_are_those_of_seqeval():

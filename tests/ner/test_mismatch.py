@@ -8,11 +8,11 @@ from hf_recipes.ner.mismatch import describe_labels, names_by_number, readings_o
 SOURCE, TARGET = tag_names(["MISC", "PER", "ORG"]), tag_names(["person", "ORG"])
 GOLD = [["B-person", "I-person", "O", "B-ORG"], ["O", "B-ORG"]]
 # what a perfect tagger of the source's types says of them
-ANSWERS = [np.array([3, 4, 0, 5]), np.array([1, 5])]  # "MISC" on a word that is nothing to the target
+SCORES = [9.0 * np.eye(7)[[3, 4, 0, 5]], 9.0 * np.eye(7)[[1, 5]]]  # "MISC" on a word that is nothing to the target
 
 
 def test_each_reading_fails_for_its_own_cause():
-    readings = readings_of(ANSWERS, SOURCE, TARGET, map_by_name(["MISC", "PER", "ORG"], ["person", "ORG"]))
+    readings = readings_of(SCORES, SOURCE, TARGET, map_by_name(["MISC", "PER", "ORG"], ["person", "ORG"]), "IOB2")
     scores = {name: EntityScores().compute(predictions=tags, references=GOLD) for name, tags in readings.items()}
     assert scores["through the map"]["f1"] == 1
     assert scores["its labels by name"]["f1"] == pytest.approx(
@@ -25,7 +25,7 @@ def test_each_reading_fails_for_its_own_cause():
 def test_labels_are_described_by_what_they_are_given_to():
     assert names_by_number(SOURCE, TARGET) == ["O", "B-person", "I-person", "B-ORG", "I-ORG", "O", "O"]
     assert names_by_number(TARGET, SOURCE) == SOURCE[:5]
-    rows = describe_labels(ANSWERS, SOURCE, TARGET, GOLD)
+    rows = describe_labels(SCORES, SOURCE, TARGET, GOLD)
     assert [row["words"] for row in rows] == [1, 1, 0, 1, 1, 2, 0]
     assert rows[3] == {
         "label": "B-PER",
