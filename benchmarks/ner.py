@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 from pairs import RECIPES, load_recipe, show, show_trainer_against_bare_loop, time_script, time_trainer
-from transformers import AutoTokenizer
 
 from hf_recipes.arguments import RecipeParser, RecipeTrainingArguments
 from hf_recipes.ner.data import LoadedSentences, load_sentences
@@ -37,10 +36,7 @@ def make_trainer(module, options: argparse.Namespace, data: LoadedSentences, fol
     ]
     words += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--max_steps", str(steps)]
     recipe, args = RecipeParser((module.NerArguments, RecipeTrainingArguments)).parse(words)
-    tokenizer, sizes = (
-        AutoTokenizer.from_pretrained(options.model),
-        {"max_length": recipe.max_length, "stride": recipe.stride},
-    )
+    tokenizer, sizes = module.load_tokenizer(recipe)
     model, _ = module.make_model(recipe, data, tokenizer, sizes)
     split = data.splits["train"].take(steps * options.batch_size)
     windows = make_windows(split, data.tags, tokenizer, **sizes).take(steps * options.batch_size)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, set_seed
 
@@ -59,6 +60,7 @@ READ_BY = {
     "label_all": TRAINED,
     "learn_padding": TRAINED,
     "hide_words": TRAINED,
+    "join_sentences": ("fresh_head", "own_head", "mapped_head"),  # the source's own answers are to sentences alone
 }
 
 
@@ -73,10 +75,14 @@ class NerArguments(DatasetArguments):
         default=None, metadata={"help": "Order of the types in the label space; that of the data if not given."}
     )
     repair_tags: bool = field(default=False, metadata={"help": "Repair tags that cannot stand where they do."})
-    validation_share: float = field(default=0.1, metadata={"help": "Of the sentences, where there is no such split."})
-    test_share: float = field(default=0.1, metadata={"help": "The same for the test."})
+    validation_share: float = field(
+        default=0.1, metadata={"help": "Share of the training sentences that validates, where there is no such split."}
+    )
+    test_share: float = field(
+        default=0.1, metadata={"help": "Share of the training sentences that tests, where there is no such split."}
+    )
     train_sentences: int | None = field(
-        default=None, metadata={"help": "So many, drawn by the seed; all if not given."}
+        default=None, metadata={"help": "Train on so many sentences, drawn by the seed; all if not given."}
     )
     model: str = field(
         default="sentence-transformers/all-MiniLM-L6-v2", metadata={"help": "An encoder or a tagger: id or folder."}
@@ -84,24 +90,37 @@ class NerArguments(DatasetArguments):
     strategy: Literal["auto", "fresh_head", "own_head", "mapped_head", "mismatched", "zero_shot"] = field(
         default="auto",
         metadata={
-            "help": "A new head; the tagger's own, whose labels must be those of the data; its own through a map of its types, trained or "
-            "(zero_shot) not; or its own with its own names, trained on the data's numbers whatever they mean (mismatched, to see what "
-            "goes wrong). auto: its own if the model is a tagger, else a new one."
+            "help": "The head. fresh_head: a new one. own_head: the tagger's own, whose labels must be those of the data. mapped_head: made of the "
+            "rows of the tagger's own by a map of its types. zero_shot: the tagger's own under the map's names, not trained. mismatched: the "
+            "tagger's own under its own names, trained on the data's numbers whatever they mean, to see what goes wrong. auto: own_head if the "
+            "model is a tagger, else fresh_head."
         },
     )
     map: str = field(
         default="names",
         metadata={
-            "help": "By `names`, by the tagger's `predictions` on the training sentences, or a YAML file of all its types, or the file's text: {PER: person, "
-            "ORG: null}."
+            "help": "Which types of the tagger become which of the data: as their `names` tell; as the tagger's `predictions` on the training sentences "
+            "tell; or as a YAML file says for all its types, or that file's text: {PER: person, ORG: null}. Under `related` it may say which types "
+            "of the data are kinds of which of the tagger's: {PER: null, related: {politician: PER}}."
         },
     )
     new_types: Literal["related", "fresh"] = field(
-        default="related", metadata={"help": "Where rows begin of types that the tagger does not have."}
+        default="related",
+        metadata={
+            "help": "Where the rows of types begin that the tagger does not have: at that of the type which they are a kind of, or at random."
+        },
     )
-    lora_rank: int = field(default=0, metadata={"help": "Of low-rank updates of the encoder; 0 trains all of it."})
+    lora_rank: int = field(
+        default=0,
+        metadata={
+            "help": "Rank of low-rank updates of the encoder, which are trained instead of its weights (LoRA); 0 trains all of it."
+        },
+    )
     dropout: float | None = field(
-        default=None, metadata={"help": "Of the encoder in training, a share; the encoder's own if not given."}
+        default=None,
+        metadata={
+            "help": "Share of the encoder's activations that are dropped in training; as its config says if not given."
+        },
     )
     max_length: int = field(default=128, metadata={"help": "Tokens of a window."})
     stride: int = field(default=32, metadata={"help": "Tokens that the windows of a long sentence share."})
@@ -145,7 +164,7 @@ def main(recipe: NerArguments, args: RecipeTrainingArguments) -> dict[str, Any]:
             seed=args.seed,
         )
     recipe.strategy = choose_strategy(recipe)
-    check_options(recipe)
+    check_options(recipe, data)
     tokenizer, sizes = load_tokenizer(recipe)
     model, label_map = make_model(recipe, data, tokenizer, sizes)
     learned = None if recipe.strategy == "zero_shot" else data.tags
@@ -209,7 +228,7 @@ def choose_strategy(recipe: NerArguments) -> str:
     return "own_head" if architectures[0].endswith("ForTokenClassification") else "fresh_head"
 
 
-def check_options(recipe: NerArguments) -> None:
+def check_options(recipe: NerArguments, data: LoadedSentences) -> None:
     """Refuses what cannot be and options that the strategy does not read."""
     check_ranges(
         recipe,
@@ -219,14 +238,12 @@ def check_options(recipe: NerArguments) -> None:
             "hide_words": (0, 1),
             "stride": (0, None),
             "max_length": (3, None),
-            "train_sentences": (1, None),
         },
     )
     check_read(recipe, READ_BY)
-    if recipe.join_sentences and recipe.train_sentences:
-        raise ValueError(
-            "--train_sentences draws sentences, which then do not follow each other: leave --join_sentences out"
-        )
+    if recipe.join_sentences and (recipe.train_sentences or data.tested_on):
+        drawn = "--train_sentences draws sentences" if recipe.train_sentences else "the test's sentences are drawn"
+        raise ValueError(f"{drawn}, which then do not follow each other: leave --join_sentences out")
 
 
 def load_tokenizer(recipe: NerArguments) -> tuple[Any, dict[str, int]]:
@@ -245,7 +262,7 @@ def load_tagger(recipe: NerArguments) -> PreTrainedModel:
     set_dropout(config, recipe.dropout)
     with errors_only():
         model, info = AutoModelForTokenClassification.from_pretrained(
-            recipe.model, config=config, output_loading_info=True
+            recipe.model, config=config, dtype=torch.float32, output_loading_info=True
         )
     check_weights(model, info["missing_keys"], recipe.model, recipe.strategy == "fresh_head")
     return model
@@ -263,6 +280,7 @@ def make_model(
         logger.info("The map of the label spaces: %s", label_map.describe())
     if recipe.strategy == "own_head":
         check_labels(model, data.tags)
+        model.config.tag_scheme = "IOB2"  # as the data's tags are
     elif recipe.strategy == "mismatched":
         check_numbers(model, data.tags)
     elif recipe.strategy == "zero_shot":

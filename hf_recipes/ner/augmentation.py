@@ -29,7 +29,8 @@ class HideWords:
     def __call__(self, batch: dict[str, torch.Tensor], generator: torch.Generator) -> dict[str, torch.Tensor]:
         """A batch of `WindowCollator` with other `input_ids`; `generator` is of the processor, so that all devices hide the same words."""
         tokens = batch["input_ids"]
-        # the tokens of a word are its first, which `word` tells, and those up to the next first; those before any are left alone
+        # the tokens of a word are its first, which `word` tells, and those up to the next first (behind the last of a cut window, all the rest);
+        # those before any are left alone
         number = (batch["word"] != IGNORED).cumsum(1)
         chosen = torch.rand(len(tokens), tokens.shape[1] + 1, generator=generator) < self.share
         chosen[:, 0] = False

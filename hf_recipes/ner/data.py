@@ -20,14 +20,12 @@ class LoadedSentences(NamedTuple):
     Args:
         splits: `train`, `validation` and `test`, each with the columns `words` and `tags` (IOB2) and `index`, the row in the data set.
         types: of entities, in the order of the label space.
-        scheme: of the tags as they came.
         tested_on: what the test is where it is not the data set's own test split, else None.
         revision: the commit of the data set on the Hub, if it came from there.
     """
 
     splits: DatasetDict
     types: list[str]
-    scheme: str
     tested_on: str | None
     revision: str | None = None
 
@@ -108,7 +106,7 @@ def load_sentences(
         if not 0 < train_sentences <= len(chosen["train"]):
             raise ValueError(f"--train_sentences is {train_sentences}; there are {len(chosen['train'])}")
         chosen["train"] = chosen["train"].shuffle(seed=seed).take(train_sentences)
-    return LoadedSentences(DatasetDict(chosen), list(types or known), scheme, tested_on, revision)
+    return LoadedSentences(DatasetDict(chosen), list(types or known), tested_on, revision)
 
 
 def has_tags(split: Dataset, column: str) -> bool:

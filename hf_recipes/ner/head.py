@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ..pretrained import find_head
 from .labels import LabelMap, map_by_name, types_of
-from .schemes import split_tag
+from .schemes import find_scheme, split_tag
 
 # the letters of other schemes whose words IOB2 calls B, and those that it calls I
 COVERED = {"B": ("B", "S", "U"), "I": ("I", "E", "L")}
@@ -33,6 +33,11 @@ def tags_of(model: PreTrainedModel) -> list[str]:
             f"the model's labels have no names ({names[0]}, ...): it is no tagger, or one that does not say what its labels are. Say it in "
             "its config (id2label), or train a new head (--strategy fresh_head)"
         )
+    for name in names:
+        try:
+            split_tag(name)
+        except ValueError as error:
+            raise ValueError(f"the model's label {error}; rename it in its config (id2label)") from error
     return names
 
 
@@ -92,7 +97,9 @@ def replace_head(
         The model.
     """
     name, old = find_head(model)
-    source = {split_tag(tag): number for number, tag in enumerate(tags_of(model))} if label_map else {}
+    source: dict[tuple[str, str], list[int]] = {}  # several labels may have one name
+    for number, tag in enumerate(tags_of(model) if label_map else []):
+        source.setdefault(split_tag(tag), []).append(number)
     head = nn.Linear(
         old.in_features, len(tags), bias=old.bias is not None, device=old.weight.device, dtype=old.weight.dtype
     )
@@ -114,23 +121,28 @@ def replace_head(
     return model
 
 
-def source_rows(tag: str, source: dict[tuple[str, str], int], label_map: LabelMap, new: str) -> list[int]:
+def source_rows(tag: str, source: dict[tuple[str, str], list[int]], label_map: LabelMap, new: str) -> list[int]:
     """The rows of the old head that a tag's row is the mean of."""
     letter, kind = split_tag(tag)
     if tag == "O":
-        return [source["O", ""]] if ("O", "") in source else []
+        return source["O", ""][:1]  # further ones are types that a map dropped
     if new == "fresh" and kind in label_map.new:
         return []
     rows = []
     for other in label_map.sources_of(kind):
-        own = [source[near, other] for near in COVERED[letter] if (near, other) in source]
-        rows += own or [source[near, other] for each in COVERED.values() for near in each if (near, other) in source]
+        own = [row for near in COVERED[letter] for row in source.get((near, other), [])]
+        rows += own or [row for each in COVERED.values() for near in each for row in source.get((near, other), [])]
     return rows
 
 
 def rename_labels(model: PreTrainedModel, label_map: LabelMap) -> PreTrainedModel:
-    """The same head under the map's names, in place: nothing that it answers changes but what it is called. Several labels may be `O`."""
+    """The same head under the map's names, in place: nothing that it answers changes but what it is called. Several labels may be `O`; the
+    letters of BIOES and BILOU become those of IOB2, which alone the stock pipeline reads."""
+    letters = {near: letter for letter, each in COVERED.items() for near in each}
     names = [label_map.map_tag(tag) for tag in tags_of(model)]
+    if find_scheme(tags_of(model)) in ("BIOES", "BILOU"):
+        names = [tag if tag == "O" else f"{letters[tag[0]]}{tag[1:]}" for tag in names]
+        model.config.tag_scheme = "IOB2"
     model.config.id2label = dict(enumerate(names))
     model.config.label2id = {name: names.index(name) for name in names}
     return model

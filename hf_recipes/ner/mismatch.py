@@ -31,7 +31,7 @@ def readings_of(
     """
     mapped = name_scores(scores, [label_map.map_tag(tag) for tag in source], scheme)
     return {
-        BY_NUMBER: name_scores(scores, names_by_number(source, target), scheme),
+        BY_NUMBER: name_scores(scores, names_by_number(source, target), "IOB2"),  # as the data's tags are
         BY_NAME: name_scores(scores, source, scheme),
         "through the map": mapped,
         IN_IOB1: [convert_tags(tags, "IOB2", "IOB1") for tags in mapped],

@@ -81,16 +81,24 @@ def window_batch(
     windows["sentence"] = [
         [IGNORED if each == IGNORED else indices[each] for each in row] for row in windows["sentence"]
     ]
+    told = [row for row, words in enumerate(windows["word"]) if any(word != IGNORED for word in words)]
+    windows = {name: [values[row] for row in told] for name, values in windows.items()}  # the others answer for no word
     windows["part"] = [part] * len(windows["sentence"])
     windows["length"] = [len(ids) for ids in windows["input_ids"]]
     return windows
 
 
 def tag_sentences(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sentences: list[list[str]], **options
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    sentences: list[list[str]],
+    label_map: LabelMap | None = None,
+    **options,
 ) -> list[list[str]]:
-    """What a model calls the words of sentences, by its own names and in IOB2 whatever its scheme; options of `score_sentences`."""
-    return name_scores(score_sentences(model, tokenizer, sentences, **options), tags_of(model), scheme_of(model))
+    """What a model calls the words of sentences, by its own names or those of a map, in IOB2 whatever its scheme; options of
+    `score_sentences`."""
+    names = [label_map.map_tag(tag) if label_map else tag for tag in tags_of(model)]
+    return name_scores(score_sentences(model, tokenizer, sentences, **options), names, scheme_of(model))
 
 
 @torch.no_grad()
@@ -105,10 +113,11 @@ def score_sentences(
 ) -> list[np.ndarray]:
     """The logits `(words, labels)` of each sentence; a word that the tokenizer drops can only be `O`.
 
-    Windows are as long as `max_length`, or as the model can read.
+    Windows are as long as `max_length`, or as the model can read; then a quarter of them is shared at most.
     """
-    max_length = min(max_length, longest_window(model.config, tokenizer))
-    stride = min(stride, max_length // 4)
+    longest = longest_window(model.config, tokenizer)
+    if max_length > longest:
+        max_length, stride = longest, min(stride, longest // 4)
     windows = align_sentences(
         sentences, [[0] * len(words) for words in sentences], tokenizer, max_length=max_length, stride=stride
     )
@@ -135,9 +144,7 @@ def find_entities(
     places = [match.span() for match in regex.finditer(r"[\w\p{M}]+(?:[-'’.&/][\w\p{M}]+)*|[^\w\s\p{M}]", text)]
     if not places:
         return []
-    (tags,) = tag_sentences(model, tokenizer, [[text[start:end] for start, end in places]])
-    if label_map:
-        tags = [label_map.map_tag(tag) for tag in tags]
+    (tags,) = tag_sentences(model, tokenizer, [[text[start:end] for start, end in places]], label_map)
     found = []
     for entity in parse_tags(tags):
         start, end = places[entity.start][0], places[entity.end - 1][1]

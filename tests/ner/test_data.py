@@ -22,7 +22,7 @@ TAGS = [["B-PER", "I-PER", "O"], ["O", "B-LOC"], [], ["O", "O"]] * 5
 def test_sentences_with_numbered_tags(tmp_path, caplog):
     loaded = load_sentences(save(tmp_path / "data", WORDS, TAGS))
     assert {name: len(split) for name, split in loaded.splits.items()} == {"train": 12, "test": 2, "validation": 1}
-    assert loaded.types == ["PER", "LOC"] and loaded.tags == NAMES and loaded.scheme == "IOB2"
+    assert loaded.types == ["PER", "LOC"] and loaded.tags == NAMES
     assert "5 sentences of train have no words" in caplog.text and loaded.tested_on
     indices = sorted(index for split in loaded.splits.values() for index in split["index"])
     assert indices == [index for index in range(20) if index % 4 != 2]  # the data set's own rows
@@ -65,7 +65,7 @@ def test_other_schemes_and_orders_of_types(tmp_path):
     loaded = load_sentences(
         save(tmp_path / "data", words, tags, names=None, columns=("words", "tags")), types=["PER", "LOC"]
     )
-    assert loaded.scheme == "BILOU" and loaded.splits["train"][0]["tags"] == ["B-PER", "I-PER", "O", "B-LOC"]
+    assert loaded.splits["train"][0]["tags"] == ["B-PER", "I-PER", "O", "B-LOC"]
     assert loaded.tags == NAMES
     with pytest.raises(ValueError, match="--types are PER, and the data have LOC, PER"):
         load_sentences(str(tmp_path / "data"), types=["PER"])

@@ -50,6 +50,20 @@ def test_the_scheme_decides_what_a_stray_tag_means():
     assert name_scores([scores], TAGS, None) == [["B-a", "I-a"]]
 
 
+def test_labels_of_one_name_are_one_tag():
+    """Nothing is likelier than the person, though neither label for it is likelier than it."""
+    names = ["O", "B-a", "I-a", "O"]
+    scores = np.log([[0.3, 0.35, 0.1, 0.25]])
+    for scheme in ("IOB2", None):
+        assert name_scores([scores], names, scheme) == [["O"]]
+        assert name_scores([scores[:, :3]], names[:3], scheme) == [["B-a"]]
+
+
+def test_a_sentence_without_words_has_no_tags():
+    for scheme in ("IOB2", None):
+        assert name_scores([np.zeros((0, 5))], TAGS, scheme) == [[]]
+
+
 def test_a_word_that_can_only_be_outside_ends_an_entity():
     nothing = np.where(np.arange(5) == 0, 0, -np.inf)
     scores = np.stack([[0, 5, 0, 0, 0], nothing, [0, 1, 4, 0, 0]])
@@ -66,7 +80,14 @@ def test_the_likeliest_tags_are_taken_where_they_can_be():
 
 @pytest.mark.parametrize(
     ("names", "said", "scheme"),
-    [(TAGS, None, None), (TAGS, "IOB2", "IOB2"), (names_of("BIOES"), None, "BIOES"), (names_of("IO"), None, "IO")],
+    [
+        (TAGS, None, None),
+        (TAGS, "IOB2", "IOB2"),
+        (names_of("BIOES"), None, "BIOES"),
+        (names_of("IO"), None, "IO"),
+        (["O", "B-a", "I-a", "S-a"], None, None),  # a scheme of some annotators, without an end
+        (TAGS, "BIO", None),
+    ],
 )
 def test_a_tagger_that_does_not_say_its_scheme_is_not_held_to_one(names, said, scheme):
     config = BertConfig(

@@ -48,6 +48,24 @@ def test_rows_go_where_the_map_says():
     assert model.config.label2id["I-zebra"] == 8 and model.config.tag_scheme == "IOB2"
 
 
+def test_labels_of_one_name_are_all_meant():
+    """As after a map that dropped a type and made one of two others."""
+    model = make_model(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-LOC", "I-LOC", "O", "O"])
+    old = model.classifier
+    replace_head(model, tag_names(["place", "person"]), map_by_name(["PER", "LOC"], ["place", "person"]))
+    assert model.classifier.weight[0].equal(old.weight[0])
+    assert model.classifier.weight[1].allclose(old.weight[[3, 5]].mean(0))
+
+
+def test_the_letters_of_another_scheme_are_renamed_for_the_pipeline():
+    model = make_model(["O", "B-PER", "I-PER", "E-PER", "S-PER"])
+    rename_labels(model, map_by_name(["PER"], ["person"]))
+    assert tags_of(model) == ["O", "B-person", "I-person", "I-person", "B-person"]
+    assert model.config.tag_scheme == "IOB2"
+    with pytest.raises(ValueError, match=r"the model's label 'PER' is no tag.*rename it in its config"):
+        tags_of(make_model(["O", "PER"]))
+
+
 def test_new_types_may_begin_fresh():
     model = make_model()
     old = model.classifier

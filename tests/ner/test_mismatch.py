@@ -22,6 +22,15 @@ def test_each_reading_fails_for_its_own_cause():
     assert scores["through the map, in IOB1"]["f1"] == 0  # entities without a B are none to IOB2
 
 
+@pytest.mark.parametrize("scheme", ["IO", "BIOES"])
+def test_numbers_are_read_as_the_data_write_them(scheme):
+    """Whatever the source's own scheme."""
+    source = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in ("I" if scheme == "IO" else "BIES"))]
+    scores = [9.0 * np.eye(len(source))[[1, 2, 0]]]
+    readings = readings_of(scores, source, TARGET, map_by_name(["X", "Y"], ["person", "ORG"]), scheme)
+    assert readings["its labels by number"] == [["B-person", "I-person", "O"]]
+
+
 def test_labels_are_described_by_what_they_are_given_to():
     assert names_by_number(SOURCE, TARGET) == ["O", "B-person", "I-person", "B-ORG", "I-ORG", "O", "O"]
     assert names_by_number(TARGET, SOURCE) == SOURCE[:5]

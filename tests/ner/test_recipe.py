@@ -5,6 +5,7 @@ import pytest
 import safetensors.torch
 from conftest import go_back, load_recipe
 from hub import card_errors
+from ner.conftest import save_data
 from transformers import AutoModelForTokenClassification, AutoTokenizer, BertForTokenClassification, pipeline
 
 from hf_recipes import cli
@@ -16,7 +17,12 @@ from hf_recipes.ner.windows import find_entities
 def test_the_run_learns_and_says_what_it_misses(tagger):
     results, card = read_json(tagger / "all_results.json"), (tagger / "README.md").read_text()
     assert results["test_f1"] > 0.9 and results["f1_low"] <= results["test_f1"] <= results["f1_high"]
-    assert 0.8 < results["pipeline_f1"] <= results["test_f1"] + 0.01 and "loss_at_start" not in results
+    assert 0.8 < results["likeliest_f1"] <= results["test_f1"] + 0.01 and results["pipeline_sentences"] == 40
+    assert (
+        results["f1_beside_pipeline"] == results["test_f1"]
+    )  # which reads all 40, and words without signs inside as they are
+    assert results["pipeline_f1"] == pytest.approx(results["likeliest_f1"])
+    assert read_json(tagger / "config.json")["tag_scheme"] == "IOB2" and "loss_at_start" not in results
     assert sum(results["errors"].values()) > 0 or results["test_f1"] == 1
     assert not card_errors(card)
     for expected in (
@@ -24,7 +30,7 @@ def test_the_run_learns_and_says_what_it_misses(tagger):
         "Errors",
         "Seen in the training or not",
         "By length of the sentence",
-        "How sure the F1 is",
+        "How sure the F1 is, and what the stock pipeline finds",
     ):
         assert expected in card
 
@@ -113,6 +119,18 @@ def test_a_mismatched_head_learns_and_nobody_sees_it(run_ner, tagger, other_data
     assert AutoModelForTokenClassification.from_pretrained(tmp_path / "run").config.id2label[1] == "B-PER"
 
 
+def test_the_order_of_the_labels_is_enough_to_mismatch(run_ner, tagger, no_report, tmp_path):
+    """The same names under other numbers: transformers would reuse the rows by number, without a word."""
+    turned = save_data(tmp_path / "data", {"LOC": "LOC", "PER": "PER"})
+    options = {"dataset": turned, "model": tagger}
+    with pytest.raises(ValueError, match=r"does not speak of them.* the map PER -> PER, LOC -> LOC "):
+        run_ner(tmp_path / "own", **options)
+    wrong = run_ner(tmp_path / "wrong", strategy="mismatched", num_train_epochs=6, **options)
+    assert wrong["f1_by_number"] > 0.9 and wrong["test_f1"] < 0.2
+    zero = run_ner(tmp_path / "zero", strategy="zero_shot", **options)
+    assert zero["test_f1"] > 0.9 and zero["f1_by_number"] < 0.2
+
+
 def test_a_head_that_speaks_of_other_types_is_refused(run_ner, tagger, other_data, tmp_path):
     with pytest.raises(
         ValueError, match=r"does not speak of them.* the map PER -> person, LOC -> location .*--strategy fresh_head"
@@ -161,7 +179,7 @@ def test_marks_belong_to_their_letters(tagger):
 
 
 def test_words_keep_the_signs_inside_them(monkeypatch):
-    def tag(model, tokenizer, sentences):
+    def tag(model, tokenizer, sentences, label_map):
         words.extend(sentences[0])
         return [["O"] * len(sentences[0])]
 

@@ -78,11 +78,24 @@ def test_the_loss_is_the_mean_over_labelled_tokens(letters):
     assert scores["loss"] == pytest.approx(np.log(len(TAGS)), rel=1e-5) and scores["f1"] == 0
 
 
+def test_answers_keep_to_the_scheme_and_dropped_words_are_outside(letters):
+    """Nothing begins before the last word, whose likeliest label is inside; `O` is not the first label."""
+    names = ["B-a", "I-a", "O"]
+    split = Dataset.from_dict({"words": [["xy", "\u200b", "z"]], "tags": [["O"] * 3], "index": [0]})
+    windows = make_windows(split, names, letters)
+    logits = torch.tensor([[0, 0, 9.0], [0, 0, 9.0], [0, 0, 9.0], [0, 2.0, 1.9], [0, 0, 9.0]])
+    evaluation = evaluate(split, windows, letters, lambda batch: logits[None])
+    assert name_scores(scores_of(evaluation, split, names), names, "IOB2") == split["tags"]
+    assert make_compute({0: split}, names, "IOB2")(evaluation)["accuracy"] == 1
+    assert make_compute({0: split}, names, None)(evaluation)["accuracy"] == pytest.approx(2 / 3)
+
+
 def test_padding_is_ignored_unless_its_cost_is_to_be_seen(letters):
     windows = make_windows(make_split(2), TAGS, letters, max_length=20, stride=6)
-    rows = sorted(windows, key=len)[:2]
+    rows = sorted(windows, key=lambda row: row["length"])[:2]
     usual, learned = WindowCollator(letters)(rows), WindowCollator(letters, 40)(rows)
     padding = learned["attention_mask"] == 0
+    assert (usual["attention_mask"] == 0).any()
     assert usual["labels"].shape[1] == max(len(row["input_ids"]) for row in rows) and learned["labels"].shape[1] == 40
     assert (learned["labels"][padding] == 0).all() and (usual["labels"][usual["attention_mask"] == 0] == IGNORED).all()
     for row, labels in zip(rows, learned["labels"].tolist()):
