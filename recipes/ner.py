@@ -131,7 +131,12 @@ class NerArguments(DatasetArguments):
             "other in texts. A batch is of windows, so take fewer of them."
         },
     )
-    label_all: bool = field(default=False, metadata={"help": "Learn from every token of a word, not only its first."})
+    label_all: bool = field(
+        default=True,
+        metadata={
+            "help": "Learn from every token of a word, not only its first: the stock pipeline reads the others, too."
+        },
+    )
     hide_words: float = field(
         default=0.0,
         metadata={

@@ -172,8 +172,8 @@ def score_pipeline(
     theirs = count_matches([in_characters(*each) for each in zip(gold[:some], words)], found)
     return {
         "pipeline_sentences": some,
-        "pipeline_f1": f1_of(*theirs.sum(0)),
-        "f1_beside_pipeline": f1_of(*matches[:some].sum(0)),
+        "pipeline_f1": float(f1_of(*theirs.sum(0))),
+        "f1_beside_pipeline": float(f1_of(*matches[:some].sum(0))),
     }
 
 

@@ -65,7 +65,12 @@ def make_card(recipe: Any, label_map: LabelMap | None, loaded: LoadedSentences) 
             "It knows the types of its training data only, as these were annotated there.",
             f"{'Consecutive sentences are read together' if recipe.join_sentences else 'Sentences are read'} in windows of {recipe.max_length} tokens "
             "here; the stock pipeline needs its `stride` for longer texts.",
-            "A tag belongs to the first token of a word: give the pipeline an aggregation strategy that does not split words.",
+            "A word's tag is that of its first token: give the pipeline an aggregation strategy that does not split words, such as `first`."
+            + (
+                ""
+                if recipe.label_all
+                else " The other tokens were not learned from, and it finds less in words such as U.S."
+            ),
         ],
         citation="Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 shared task, 2003. Nakayama, seqeval, 2018.",
         pipeline_tag="token-classification",

@@ -29,7 +29,7 @@ def make_windows(
     *,
     max_length: int = 128,
     stride: int = 32,
-    label_all: bool = False,
+    label_all: bool = True,
     joined: bool = False,
     part: int = 0,
 ) -> Dataset:
@@ -42,7 +42,7 @@ def make_windows(
         tags: by number, for the labels; None where nothing is learned and the labels are ignored.
         tokenizer: a fast one.
         max_length, stride, joined: of `align_sentences`.
-        label_all: learn from every token of a word; its further ones are inside of its entity (`I-`).
+        label_all: learn from every token of a word and not from its first alone; its further ones are inside of its entity (`I-`).
         part: the number.
     """
     numbers = {tag: number for number, tag in enumerate(tags)} if tags else None
