@@ -11,7 +11,7 @@ from ..figures import ACCENT, INK, new_figure
 from ..model_card import Report, Section
 from .data import LoadedSentences
 from .decoding import name_scores, scheme_of
-from .examples import describe_sentences
+from .examples import describe_sentences, examples_of_errors, read_sentences
 from .head import tags_of
 from .labels import LabelMap
 from .metrics import (
@@ -110,16 +110,22 @@ def analyse(
         rows = describe_labels(of_words, of_source, data.tags, tags)
         explained.append(Section("What each label of the source is given to", "Words of the test.", rows))
     report.measured["examples"] = describe_examples(counted)
-    sentences = describe_sentences(trainer.model, trainer.processing_class, data.types)
+    readings = read_sentences(trainer.model, trainer.processing_class, data.types)
     report.sections = [
         Section("How sure the F1 is, and what the stock pipeline finds", describe_f1(report.measured, scheme)),
         *([describe_map(label_map, data)] if label_map else []),
         *explained,
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
-        describe_errors(counts, gold, ours),
+        describe_errors(counts, gold, ours, examples_of_errors(readings)),
         *(
-            [Section("Sentences of our own", "What it makes of sentences that are in no data set.", sentences)]
-            if sentences
+            [
+                Section(
+                    "Sentences of our own",
+                    "What it makes of sentences that are in no data set.",
+                    describe_sentences(readings),
+                )
+            ]
+            if readings
             else []
         ),
         Section(
@@ -223,7 +229,10 @@ def describe_map(label_map: LabelMap, data: LoadedSentences) -> Section:
 
 
 def describe_errors(
-    counts: dict[str, int], gold: Sequence[Sequence[Entity]], ours: Sequence[Sequence[Entity]]
+    counts: dict[str, int],
+    gold: Sequence[Sequence[Entity]],
+    ours: Sequence[Sequence[Entity]],
+    examples: dict[str, str],
 ) -> Section:
     total = max(sum(counts.values()), 1)
     confused = Counter(
@@ -233,7 +242,15 @@ def describe_errors(
         if name == "wrong type"
     )
     often = ", ".join(f"{wanted} as {answer} ({number})" for (wanted, answer), number in confused.most_common(5))
-    rows = [{"error": name, "number": counts[name], "share": f"{counts[name] / total:.0%}"} for name in ERRORS]
+    rows = [
+        {
+            "error": name,
+            "number": counts[name],
+            "share": f"{counts[name] / total:.0%}",
+            "such as, in sentences of our own": examples.get(name, ""),
+        }
+        for name in ERRORS
+    ]
     text = f"Types that are taken for others most often, their span being right: {often}." if often else ""
     return Section("Errors", text, rows, figure=plot_errors(counts))
 

@@ -1,12 +1,12 @@
 """Sentences of our own with their entities: what a card may show, where the sentences of the data may not be copied."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .labels import map_by_name
-from .metrics import entities_of, find_errors
+from .metrics import Error, entities_of, find_errors
 from .schemes import Entity
 from .windows import tag_sentences
 
@@ -21,10 +21,17 @@ SENTENCES = {
 }
 
 
-def describe_sentences(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, types: Sequence[str]
-) -> list[dict[str, Any]]:
-    """A row for each sentence: its entities, those that the model finds, and what is wrong with these.
+class Reading(NamedTuple):
+    """A sentence, its entities, those that a model finds, and what is wrong with these."""
+
+    words: list[str]
+    expected: list[Entity]
+    found: list[Entity]
+    errors: list[Error]
+
+
+def read_sentences(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, types: Sequence[str]) -> list[Reading]:
+    """What a model finds in our sentences; nothing where its types are none of theirs.
 
     Args:
         model: a tagger.
@@ -32,20 +39,38 @@ def describe_sentences(
         types: of its label space; of persons, organisations and places those are judged that are among them.
     """
     targets = {kind: name for kind, name in map_by_name(("PER", "ORG", "LOC"), types).targets.items() if name}
-    if not targets:
-        return []
-    rows = []
-    for text, entities in SENTENCES.items():
+    readings = []
+    for text, entities in SENTENCES.items() if targets else ():
         words = text.split()
         expected = [Entity(targets[kind], start, end) for kind, start, end in entities if kind in targets]
         (found,) = entities_of(tag_sentences(model, tokenizer, [words]))
         # whatever else the types call an entity was not annotated here
-        judged = [entity for entity in found if entity.type in targets.values()]
-        errors = ", ".join(name for name, *_ in find_errors(expected, judged)) or "none"
-        rows.append(
-            {"sentence": text, "entities": show(expected, words), "found": show(found, words), "errors": errors}
-        )
-    return rows
+        errors = find_errors(expected, [entity for entity in found if entity.type in targets.values()])
+        readings.append(Reading(words, expected, found, errors))
+    return readings
+
+
+def describe_sentences(readings: Sequence[Reading]) -> list[dict[str, str]]:
+    """A row for each sentence of `read_sentences`."""
+    return [
+        {
+            "sentence": " ".join(reading.words),
+            "entities": show(reading.expected, reading.words),
+            "found": show(reading.found, reading.words),
+            "errors": ", ".join(name for name, *_ in reading.errors) or "none",
+        }
+        for reading in readings
+    ]
+
+
+def examples_of_errors(readings: Sequence[Reading]) -> dict[str, str]:
+    """By name of the error, the first of `read_sentences`: what is there and what is found instead."""
+    examples: dict[str, str] = {}
+    for reading in readings:
+        for name, *pair in reading.errors:
+            expected, found = (show([entity] if entity else [], reading.words) for entity in pair)
+            examples.setdefault(name, f"{expected}, found: {found}")
+    return examples
 
 
 def show(entities: Sequence[Entity], words: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ METRICS = {
     "untyped_f1": "F1 of spans without their types",
     "accuracy": "accuracy of tags",
 }
+Error = tuple[str, Entity | None, Entity | None]  # one of ERRORS, what is there, what is found
 ERRORS = ("wrong type", "wrong boundary", "wrong type and boundary", "missed", "spurious")
 
 
@@ -132,7 +133,7 @@ def scores_by(
     }
 
 
-def find_errors(gold: Sequence[Entity], predicted: Sequence[Entity]) -> list[tuple[str, Entity | None, Entity | None]]:
+def find_errors(gold: Sequence[Entity], predicted: Sequence[Entity]) -> list[Error]:
     """`(one of ERRORS, gold entity, predicted entity)` for all of a sentence that is not right.
 
     Each entity is in one error at most: pairs of the same span first, then pairs that overlap, of the same type before others and of many
@@ -147,7 +148,7 @@ def find_errors(gold: Sequence[Entity], predicted: Sequence[Entity]) -> list[tup
             if shared > 0:
                 same_span, same_type = wanted[1:] == answer[1:], wanted.type == answer.type
                 pairs.append(((same_span, same_type, shared), wanted, answer))
-    errors: list[tuple[str, Entity | None, Entity | None]] = []
+    errors: list[Error] = []
     for (same_span, same_type, _), wanted, answer in sorted(pairs, key=lambda pair: pair[0], reverse=True):
         if wanted in theirs and answer in ours:
             name = "wrong type" if same_span else "wrong boundary" if same_type else "wrong type and boundary"

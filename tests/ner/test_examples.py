@@ -1,5 +1,5 @@
 from hf_recipes.ner import examples
-from hf_recipes.ner.examples import SENTENCES, describe_sentences
+from hf_recipes.ner.examples import SENTENCES, describe_sentences, examples_of_errors, read_sentences
 from hf_recipes.ner.schemes import Entity, write_tags
 
 
@@ -17,8 +17,11 @@ def test_own_sentences_are_judged_by_their_entities(monkeypatch):
         return [write_tags(entities, len(words))]
 
     monkeypatch.setattr(examples, "tag_sentences", tag)
-    rows = {
-        row["sentence"].split()[0]: row for row in describe_sentences(None, None, ["person", "organization", "place"])
+    readings = read_sentences(None, None, ["person", "organization", "place"])
+    rows = {row["sentence"].split()[0]: row for row in describe_sentences(readings)}
+    assert examples_of_errors(readings) == {
+        "missed": "Siemens (organization), found: nothing",
+        "wrong type": "Washington (organization), found: Washington (place)",
     }
     assert (
         rows["Grete"]["errors"] == "none"
@@ -27,11 +30,10 @@ def test_own_sentences_are_judged_by_their_entities(monkeypatch):
     assert (
         rows["Siemens"]["errors"] == "missed" and rows["Washington"]["errors"] == "wrong type"
     )  # time was not annotated
-    (siemens,) = (
-        row for row in describe_sentences(None, None, ["politician", "place"]) if row["sentence"].startswith("Siemens")
-    )
+    others = describe_sentences(read_sentences(None, None, ["politician", "place"]))
+    (siemens,) = (row for row in others if row["sentence"].startswith("Siemens"))
     assert "(place)" in siemens["entities"] and "(person)" not in siemens["entities"] and siemens["errors"] == "none"
-    assert describe_sentences(None, None, ["gene"]) == []
+    assert read_sentences(None, None, ["gene"]) == []
 
 
 def test_every_entity_of_the_sentences_is_within_them():

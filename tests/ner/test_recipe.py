@@ -18,10 +18,8 @@ def test_the_run_learns_and_says_what_it_misses(tagger):
     results, card = read_json(tagger / "all_results.json"), (tagger / "README.md").read_text()
     assert results["test_f1"] > 0.9 and results["f1_low"] <= results["test_f1"] <= results["f1_high"]
     assert 0.8 < results["likeliest_f1"] <= results["test_f1"] + 0.01 and results["pipeline_sentences"] == 40
-    assert (
-        results["f1_beside_pipeline"] == results["test_f1"]
-    )  # which reads all 40, and words without signs inside as they are
-    assert results["pipeline_f1"] == pytest.approx(results["likeliest_f1"])
+    assert results["f1_beside_pipeline"] == results["test_f1"]
+    assert 0.8 < results["pipeline_f1"] <= results["test_f1"]  # it reads longer sentences at once than the training did
     assert read_json(tagger / "config.json")["tag_scheme"] == "IOB2" and "loss_at_start" not in results
     assert sum(results["errors"].values()) > 0 or results["test_f1"] == 1
     assert not card_errors(card)
@@ -80,7 +78,7 @@ def test_a_processor_trains_with_plain_attention_and_answers_with_fused(run_ner,
 
 def test_the_stock_pipeline_does_not_split_words(tagger):
     tag = pipeline("token-classification", model=str(tagger), aggregation_strategy="first")
-    found = tag("anbb itfg omdd umbg itgf")
+    found = tag("itbb anbb itfg omdd umbg")
     assert [(each["entity_group"], each["word"]) for each in found] == [("PER", "anbb"), ("LOC", "omdd umbg")]
 
 
@@ -144,7 +142,7 @@ def test_a_head_that_speaks_of_other_types_is_refused(run_ner, tagger, other_dat
 
 
 def test_the_command_marks_entities_in_a_text(tagger, tmp_path, capsys):
-    text = "anbb  itfg omdd umbg\titgg"
+    text = "itbb  anbb itfg\tomdd umbg"
     assert cli.main(["tag", text, "--model", str(tagger), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert [(each["type"], each["text"]) for each in row["entities"]] == [("PER", "anbb"), ("LOC", "omdd umbg")]
@@ -154,7 +152,7 @@ def test_the_command_marks_entities_in_a_text(tagger, tmp_path, capsys):
     assert (
         cli.main(["tag", str(tmp_path / "text.txt"), "--model", str(tagger), "--map", str(tmp_path / "map.yaml")]) == 0
     )
-    assert capsys.readouterr().out.split() == ["0-4", "human", "anbb"]
+    assert capsys.readouterr().out.split() == ["6-10", "human", "anbb"]
     assert cli.main(["tag", "ü" * 200, "--model", str(tagger)]) == 0  # more bytes than a file name has
     capsys.readouterr()
     (tmp_path / "map.yaml").write_text("PERSON: human\n")
@@ -174,7 +172,7 @@ def test_heads_without_weights_are_refused(run_ner, tagger, other_data, tmp_path
 
 def test_marks_belong_to_their_letters(tagger):
     model, tokenizer = AutoModelForTokenClassification.from_pretrained(tagger), AutoTokenizer.from_pretrained(tagger)
-    text = "a\u0308nbb itfg"  # an "ä" of two characters, and the first word is still one
+    text = "itfg a\u0308nbb"  # an "ä" of two characters, and the first word is still one
     assert [each["text"] for each in find_entities(text, model.eval(), tokenizer)] == ["a\u0308nbb"]
 
 
@@ -195,8 +193,8 @@ def test_options_arrive_where_they_are_read(run_ner, tagger, other_data, made_tr
     replace = recipe.replace_head
     monkeypatch.setattr(recipe, "replace_head", lambda *args: new.append(args[3]) or replace(*args))
     options = {"dataset": other_data, "model": tagger, "strategy": "mapped_head"}
-    run_ner(tmp_path, new_types="fresh", label_all=True, **options)
-    run_ner(tmp_path, **options)
+    run_ner(tmp_path, new_types="fresh", **options)
+    run_ner(tmp_path, label_all=False, **options)
     every, first = (sum(label >= 0 for row in each.train_dataset for label in row["labels"]) for each in trainers)
     assert new == ["fresh", "related"] and every > first  # words of several tokens
 

@@ -107,4 +107,4 @@ def test_words_without_tokens_are_counted_in_the_log(letters, caplog):
     split = Dataset.from_dict({"words": [["xy", "z"], ["x", "\u200b"]], "tags": [["O", "O"]] * 2, "index": [5, 7]})
     windows = make_windows(split, TAGS, letters)
     assert "1 words have no token and are O, such as word 1 of row 7, '\\u200b'" in caplog.text
-    assert [row.count(IGNORED) for row in windows["labels"]] == [3, 2]  # ##y, and the two special tokens of each
+    assert [row.count(IGNORED) for row in windows["labels"]] == [2, 2]  # the special tokens
