@@ -101,7 +101,7 @@ class NerArguments(DatasetArguments):
         metadata={
             "help": "Which types of the tagger become which of the data: as their `names` tell; as the tagger's `predictions` on the training sentences "
             "tell; or as a YAML file says for all its types, or that file's text: {PER: person, ORG: null}. Under `related` it may say which types "
-            "of the data are kinds of which of the tagger's: {PER: null, related: {politician: PER}}."
+            "of the data are kinds of which of the tagger's, one or several: {PER: null, related: {politician: PER}}."
         },
     )
     new_types: Literal["related", "fresh"] = field(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -109,22 +110,22 @@ class LabelMap:
 
     Args:
         targets: source type -> target type, or None for one that the target does not have: it becomes `O`.
-        related: target type that no source type becomes -> a source type of which it is a kind, as `politician` is one of PER. Heads
-            of new types may begin there.
+        related: target type that no source type becomes -> the source types of which it is a kind, as `politician` is one of PER. Heads
+            of new types may begin there, at the mean of several.
         source, target: all types of both spaces.
     """
 
     targets: Mapping[str, str | None]
     source: tuple[str, ...]
     target: tuple[str, ...]
-    related: Mapping[str, str] = field(default_factory=dict)
+    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         for what, names, known, where in (
             ("maps", self.targets, self.source, "the source"),
             ("maps to", filter(None, self.targets.values()), self.target, "the target"),
             ("relates", self.related, self.target, "the target"),
-            ("relates to", self.related.values(), self.source, "the source"),
+            ("relates to", chain.from_iterable(self.related.values()), self.source, "the source"),
         ):
             unknown = [name for name in names if name not in known]
             if unknown:
@@ -147,9 +148,13 @@ class LabelMap:
         return f"{letter}-{mapped}" if mapped else "O"
 
     def sources_of(self, kind: str) -> list[str]:
-        """The source types that become a target type, or the one that it is a kind of; none for a type that is new altogether."""
+        """The source types that become a target type, or those that it is a kind of; none for a type that is new altogether."""
         becoming = [name for name in self.source if self.targets[name] == kind]
-        return becoming or ([self.related[kind]] if kind in self.related else [])
+        return becoming or list(self.related.get(kind, ()))
+
+    def kind_of(self, kind: str) -> str:
+        """` (a kind of PER)`, or nothing."""
+        return f" (a kind of {' and '.join(self.related[kind])})" if kind in self.related else ""
 
     def coverage(self, counts: Mapping[str, int]) -> list[dict[str, object]]:
         """A row for each source type and for each new target type, with the number of entities of the target type in some data;
@@ -163,26 +168,26 @@ class LabelMap:
             for name in self.source
         ]
         for name in self.new:
-            kind = f" (a kind of {self.related[name]})" if name in self.related else ""
-            rows.append({"source": f"new{kind}", "target": name, "entities": counts.get(name, 0)})
+            rows.append({"source": f"new{self.kind_of(name)}", "target": name, "entities": counts.get(name, 0)})
         return rows
 
     def as_text(self) -> str:
         """As YAML in braces, which `read_map` reads."""
-        table = dict(self.targets) | ({"related": dict(self.related)} if self.related else {})
+        related = {name: others[0] if len(others) == 1 else list(others) for name, others in self.related.items()}
+        table = dict(self.targets) | ({"related": related} if related else {})
         return yaml.safe_dump(table, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
 
     def describe(self) -> str:
         """In one line, for a person to check: `PER -> person, MISC -> O; new: product (a kind of MISC)`."""
         text = ", ".join(f"{name} -> {self.targets[name] or 'O'}" for name in self.source)
-        new = [f"{name} (a kind of {self.related[name]})" if name in self.related else name for name in self.new]
+        new = [name + self.kind_of(name) for name in self.new]
         return text + (f"; new: {', '.join(new)}" if new else "")
 
 
 def read_map(file: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """A map from a YAML file of source types and the target types that they become, null for none; or from its text, in braces.
 
-    A key `related` holds the target types that are kinds of source types.
+    A key `related` holds the target types that are kinds of source types, of one or of a list of them.
 
     Raises:
         OSError, ValueError: naming the file and what is wrong with it.
@@ -200,17 +205,18 @@ def read_table(file: str, source: Sequence[str]) -> LabelMap:
     return read_map(file, source, tuple(dict.fromkeys([*filter(None, table.values()), *related])))
 
 
-def load_table(file: str) -> tuple[dict[str, str | None], dict[str, str]]:
+def load_table(file: str) -> tuple[dict[str, str | None], dict[str, tuple[str, ...]]]:
     """The types of a file of `read_map`, and its `related`."""
     try:
         table = yaml.safe_load(file if file.startswith("{") else Path(file).read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     related = table.pop("related", None) or {} if isinstance(table, dict) else None
-    if not isinstance(related, dict) or not all(
-        isinstance(name, str) and isinstance(other, str | None)
-        for each in (table, related)
-        for name, other in each.items()
+    if isinstance(related, dict):
+        related = {name: tuple(each) if isinstance(each, list) else (each,) for name, each in related.items()}
+    if not isinstance(related, dict) or not (
+        all(isinstance(name, str) and isinstance(other, str | None) for name, other in table.items())
+        and all(isinstance(name, str) for item in related.items() for name in (item[0], *item[1]))
     ):
         raise ValueError(f"{file}: a map has lines such as 'PER: person', or 'MISC: null' for what becomes O")
     return table, related
@@ -242,7 +248,7 @@ def map_by_name(source: Sequence[str], target: Sequence[str]) -> LabelMap:
         meaning = canonical(other)
         wider = [name for name in source if meaning and canonical(name) == (meaning[0], True)]
         if other not in taken and wider:
-            related[other] = wider[0]
+            related[other] = tuple(wider)
     return LabelMap(targets, tuple(source), tuple(target), related)
 
 
@@ -285,5 +291,5 @@ def map_by_predictions(
     for other in target:
         best = max(source, key=lambda name: meetings[name, other], default=None)
         if other not in taken and best is not None and meetings[best, other] >= max(1, least * golds[other]):
-            related[other] = best
+            related[other] = (best,)
     return LabelMap(targets, tuple(source), tuple(target), related)

@@ -24,7 +24,12 @@ def test_label_spaces_name_their_types_in_order():
 def test_names_and_synonyms_make_a_map():
     found = map_by_name(CONLL, WNUT)
     assert dict(found.targets) == {"PER": "person", "ORG": None, "LOC": "location", "MISC": None}
-    assert dict(found.related) == {"corporation": "ORG", "group": "ORG", "creative-work": "MISC", "product": "MISC"}
+    assert dict(found.related) == {
+        "corporation": ("ORG",),
+        "group": ("ORG",),
+        "creative-work": ("MISC",),
+        "product": ("MISC",),
+    }
     assert found.new == ["corporation", "creative-work", "group", "product"]
     assert map_by_name(CONLL, ["PER", "ORG", "LOC"]).targets["MISC"] is None
     ontonotes = map_by_name(["PERSON", "NORP", "GPE", "LOC", "DATE", "WORK_OF_ART"], CONLL)
@@ -70,7 +75,7 @@ def test_predictions_suggest_a_map():
     predicted = [[Entity("PER", 0, 1), Entity("LOC", 3, 4)], [Entity("PER", 1, 2)], [Entity("LOC", 2, 3)]]
     found = map_by_predictions(predicted, gold, ["PER", "LOC", "MISC"], ["who", "where", "thing"])
     assert dict(found.targets) == {"PER": "who", "LOC": "where", "MISC": None} and dict(found.related) == {
-        "thing": "LOC"
+        "thing": ("LOC",)
     }
     # one meeting in four predictions is no reason
     predicted = [[Entity("PER", place, place + 1) for place in range(4)]]
@@ -87,6 +92,7 @@ def test_predictions_suggest_a_map():
         ("- PER", "a map has lines such as"),
         ("PER: [who, where]\nLOC: null", "a map has lines such as"),
         ("PER: who\nLOC: null\nrelated: [where]", "a map has lines such as"),
+        ("PER: who\nLOC: null\nrelated: {where: [LOC, 3]}", "a map has lines such as"),
         ("PER: {", "is not valid YAML"),
     ],
 )
@@ -99,9 +105,13 @@ def test_tables_that_name_unknown_types(text, message, tmp_path):
 def test_a_table_is_read(tmp_path):
     (tmp_path / "map.yaml").write_text("PER: who\nLOC: null\nrelated: {where: LOC}\n")
     found = read_map(str(tmp_path / "map.yaml"), ["PER", "LOC"], ["who", "where"])
-    assert found.targets == {"PER": "who", "LOC": None} and found.related == {"where": "LOC"}
+    assert found.targets == {"PER": "who", "LOC": None} and found.related == {"where": ("LOC",)}
     assert found.as_text() == "{PER: who, LOC: null, related: {where: LOC}}"
     assert read_map(found.as_text(), ["PER", "LOC"], ["who", "where"]) == found
+    several = read_map("{PER: null, LOC: null, related: {where: [LOC, PER]}}", ["PER", "LOC"], ["who", "where"])
+    assert several.sources_of("where") == ["LOC", "PER"] and several.sources_of("who") == []
+    assert several.describe() == "PER -> O, LOC -> O; new: who, where (a kind of LOC and PER)"
+    assert read_map(several.as_text(), ["PER", "LOC"], ["who", "where"]) == several
     assert read_table(str(tmp_path / "map.yaml"), ["PER", "LOC"]).targets == found.targets  # of `tag --map`
 
 
