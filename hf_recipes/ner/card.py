@@ -27,7 +27,8 @@ STRATEGIES = {
     "mapped_head": "Its head was made of the rows of the source's by a map of the label spaces: {map}.",
     "mismatched": "Its head kept the source's names and learned the data's numbers, as with scripts that do not look at names: the failure "
     "of the study, not a model to use. The map that it lacks: {map}.",
-    "zero_shot": "It is the source's network as it is: its labels were renamed by a map of the label spaces, and it was not trained: {map}.",
+    "zero_shot": "It is the source's network as it is: its labels were renamed by a map of the label spaces and put into the order of the data's, where it has "
+    "them all, and it was not trained: {map}.",
 }
 SNIPPET = """
 from transformers import pipeline

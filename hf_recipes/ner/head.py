@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..pretrained import find_head
-from .labels import LabelMap, map_by_name, types_of
+from .labels import LabelMap, map_by_name, tag_names, types_of
 from .schemes import find_scheme, split_tag
 
 # the letters of other schemes whose words IOB2 calls B, and those that it calls I
@@ -135,14 +135,22 @@ def source_rows(tag: str, source: dict[tuple[str, str], list[int]], label_map: L
     return rows
 
 
+@torch.no_grad()
 def rename_labels(model: PreTrainedModel, label_map: LabelMap) -> PreTrainedModel:
-    """The same head under the map's names, in place: nothing that it answers changes but what it is called. Several labels may be `O`; the
-    letters of BIOES and BILOU become those of IOB2, which alone the stock pipeline reads."""
+    """The same head under the map's names, in place: nothing that it answers changes but what it is called. Several labels may be `O`; where
+    each of the target's tags is one label's, they come in the target's order. The letters of BIOES and BILOU become those of IOB2, which
+    alone the stock pipeline reads."""
     letters = {near: letter for letter, each in COVERED.items() for near in each}
     names = [label_map.map_tag(tag) for tag in tags_of(model)]
     if find_scheme(tags_of(model)) in ("BIOES", "BILOU"):
         names = [tag if tag == "O" else f"{letters[tag[0]]}{tag[1:]}" for tag in names]
         model.config.tag_scheme = "IOB2"
+    if sorted(names) == sorted(tags := tag_names(label_map.target)):
+        _, head = find_head(model)
+        order = [names.index(tag) for tag in tags]
+        for values in head.parameters():
+            values.copy_(values[order])
+        names = tags
     model.config.id2label = dict(enumerate(names))
     model.config.label2id = {name: names.index(name) for name in names}
     return model

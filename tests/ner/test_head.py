@@ -57,6 +57,19 @@ def test_labels_of_one_name_are_all_meant():
     assert model.classifier.weight[1].allclose(old.weight[[3, 5]].mean(0))
 
 
+def test_a_renamed_head_has_the_order_of_the_data():
+    """Where it has all of their tags: the same answers under other numbers."""
+    model, tokens = make_model(), torch.arange(5)[None]
+    before = model(tokens).logits[0]
+    rename_labels(model, map_by_name(["PER", "ORG", "LOC", "MISC"], ["MISC", "PER", "ORG", "LOC"]))
+    assert tags_of(model) == tag_names(["MISC", "PER", "ORG", "LOC"])
+    after = model(tokens).logits[0]
+    for number, tag in enumerate(tags_of(model)):
+        assert (
+            after[:, number].allclose(before[:, SOURCE.index(tag)], atol=1e-6) and model.config.label2id[tag] == number
+        )
+
+
 def test_the_letters_of_another_scheme_are_renamed_for_the_pipeline():
     model = make_model(["O", "B-PER", "I-PER", "E-PER", "S-PER"])
     rename_labels(model, map_by_name(["PER"], ["person"]))
