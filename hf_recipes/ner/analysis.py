@@ -21,6 +21,7 @@ from .metrics import (
     count_matches,
     describe_examples,
     entities_of,
+    entity_f1,
     f1_interval,
     f1_of,
     find_errors,
@@ -64,7 +65,6 @@ def analyse(
     words, tags = list(test["words"]), list(test["tags"])
     scores, scheme = scores_of(predictions, test, names), scheme_of(trainer.model)
     gold, ours = data.entities("test"), entities_of(name_scores(scores, names, scheme))
-    likeliest = entities_of(name_scores(scores, names, None))
     seen, counts = surface_forms(data), count_errors(gold, ours)
     matches, history = count_matches(gold, ours), history_of(trainer)
     low, high = f1_interval(matches)
@@ -73,7 +73,7 @@ def analyse(
             "train_examples": mapped_by if strategy == "zero_shot" else len(data.splits["train"]),
             "f1_low": low,
             "f1_high": high,
-            "likeliest_f1": f1_of(*count_matches(gold, likeliest).sum(0)),
+            "likeliest_f1": entity_f1(gold, entities_of(name_scores(scores, names, None))),
             **score_pipeline(trainer.model, trainer.processing_class, words, gold, matches),
             **({} if strategy == "zero_shot" else count_repeats(data, matches)),
             "errors": counts,
@@ -82,13 +82,13 @@ def analyse(
     )
     if joined:
         alone = entities_of(tag_sentences(trainer.model, trainer.processing_class, words, **windows))
-        report.measured["f1_of_single_sentences"] = f1_of(*count_matches(gold, alone).sum(0))
+        report.measured["f1_of_single_sentences"] = entity_f1(gold, alone)
     if history["epoch"][:1] == [0]:
         report.measured["loss_at_start"] = history["loss"][0]
     explained, counted = [], {"model": matches}
     if strategy == "mismatched":
         by_number = entities_of(name_scores(scores, names_by_number(names, data.tags), "IOB2"))
-        report.measured["f1_by_number"] = f1_of(*count_matches(gold, by_number).sum(0))
+        report.measured["f1_by_number"] = entity_f1(gold, by_number)
         explained.append(
             Section(
                 "The labels mean what the data call by their number",
@@ -110,22 +110,22 @@ def analyse(
         rows = describe_labels(of_words, of_source, data.tags, tags)
         explained.append(Section("What each label of the source is given to", "Words of the test.", rows))
     report.measured["examples"] = describe_examples(counted)
-    readings = read_sentences(trainer.model, trainer.processing_class, data.types)
+    of_our_own = read_sentences(trainer.model, trainer.processing_class, data.types)
     report.sections = [
         Section("How sure the F1 is, and what the stock pipeline finds", describe_f1(report.measured, scheme)),
         *([describe_map(label_map, data)] if label_map else []),
         *explained,
         Section("By type", "", table(scores_by(gold, ours, lambda _, entity: entity.type), "type")),
-        describe_errors(counts, gold, ours, examples_of_errors(readings)),
+        describe_errors(counts, gold, ours, examples_of_errors(of_our_own)),
         *(
             [
                 Section(
                     "Sentences of our own",
                     "What it makes of sentences that are in no data set.",
-                    describe_sentences(readings),
+                    describe_sentences(of_our_own),
                 )
             ]
-            if readings
+            if of_our_own
             else []
         ),
         Section(
@@ -175,11 +175,10 @@ def score_pipeline(
     """F1 of the stock pipeline on the first `BY_PIPELINE` sentences, and that of the answers here on the same ones."""
     some = min(len(words), BY_PIPELINE)
     found = find_by_pipeline(model, tokenizer, words[:some])
-    theirs = count_matches([in_characters(*each) for each in zip(gold[:some], words)], found)
     return {
         "pipeline_sentences": some,
-        "pipeline_f1": float(f1_of(*theirs.sum(0))),
-        "f1_beside_pipeline": float(f1_of(*matches[:some].sum(0))),
+        "pipeline_f1": entity_f1([in_characters(*each) for each in zip(gold[:some], words)], found),
+        "f1_beside_pipeline": f1_of(*matches[:some].sum(0)),
     }
 
 

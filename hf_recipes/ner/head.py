@@ -141,11 +141,13 @@ def rename_labels(model: PreTrainedModel, label_map: LabelMap) -> PreTrainedMode
     each of the target's tags is one label's, they come in the target's order. The letters of BIOES and BILOU become those of IOB2, which
     alone the stock pipeline reads."""
     letters = {near: letter for letter, each in COVERED.items() for near in each}
-    names = [label_map.map_tag(tag) for tag in tags_of(model)]
-    if find_scheme(tags_of(model)) in ("BIOES", "BILOU"):
+    old = tags_of(model)
+    names = [label_map.map_tag(tag) for tag in old]
+    if find_scheme(old) in ("BIOES", "BILOU"):
         names = [tag if tag == "O" else f"{letters[tag[0]]}{tag[1:]}" for tag in names]
         model.config.tag_scheme = "IOB2"
-    if sorted(names) == sorted(tags := tag_names(label_map.target)):
+    tags = tag_names(label_map.target)
+    if sorted(names) == sorted(tags):
         _, head = find_head(model)
         order = [names.index(tag) for tag in tags]
         for values in head.parameters():

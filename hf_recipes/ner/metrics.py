@@ -71,12 +71,17 @@ def strict_scores(
 
 
 def f1_of(found: float, predicted: float, gold: float) -> float:
-    return 2 * found / (predicted + gold) if predicted + gold else 0.0
+    return float(2 * found / (predicted + gold)) if predicted + gold else 0.0
 
 
 def count_matches(gold: Sequence[Sequence[Entity]], predicted: Sequence[Sequence[Entity]]) -> np.ndarray:
     """`(sentences, 3)`: entities that are found, predicted, and to be found."""
     return np.array([[len({*ours} & {*theirs}), len(ours), len(theirs)] for theirs, ours in zip(gold, predicted)])
+
+
+def entity_f1(gold: Sequence[Sequence[Entity]], predicted: Sequence[Sequence[Entity]]) -> float:
+    """Of all sentences together."""
+    return f1_of(*count_matches(gold, predicted).sum(0))
 
 
 def f1_interval(counts: np.ndarray) -> tuple[float, float]:

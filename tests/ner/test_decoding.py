@@ -2,11 +2,12 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from transformers import BertConfig, BertForTokenClassification
 
 from hf_recipes.ner.decoding import find_path, name_scores, scheme_of
 from hf_recipes.ner.labels import tag_names
 from hf_recipes.ner.schemes import LETTERS, can_follow, parse_tags, write_tags
+
+from .test_head import make_model
 
 TAGS = tag_names(["a", "b"])
 
@@ -90,14 +91,7 @@ def test_the_likeliest_tags_are_taken_where_they_can_be():
     ],
 )
 def test_a_tagger_that_does_not_say_its_scheme_is_not_held_to_one(names, said, scheme):
-    config = BertConfig(
-        vocab_size=9,
-        hidden_size=4,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        intermediate_size=4,
-        id2label=dict(enumerate(names)),
-    )
+    model = make_model(names)
     if said:
-        config.tag_scheme = said
-    assert scheme_of(BertForTokenClassification(config)) == scheme
+        model.config.tag_scheme = said
+    assert scheme_of(model) == scheme
